@@ -1,0 +1,1 @@
+"""What crosses a boundary in KubeSwarm: resource types, names, records, encodings, digests and errors."""

@@ -1,0 +1,75 @@
+"""Conditions as values: their types, and the reasons each can give (one CamelCase word each)."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from kubeswarm_api.base import Model
+
+
+class ConditionType(StrEnum):
+    """What a condition is about."""
+
+    READY = "Ready"
+    PROGRESSING = "Progressing"
+    DEGRADED = "Degraded"
+    COMPLETE = "Complete"
+    CHAIN_SYNCED = "ChainSynced"
+    EXCHANGE_READY = "ExchangeReady"
+
+
+class Reason(StrEnum):
+    """Why a condition has its status."""
+
+    # as it should be
+    TRAINING = "Training"
+    ROUNDS_COMPLETE = "RoundsComplete"
+    AS_EXPECTED = "AsExpected"
+    UP_TO_DATE = "UpToDate"
+    SYNCED = "Synced"
+    CONNECTED = "Connected"
+    NOT_CONFIGURED = "NotConfigured"
+    # under way
+    CREATING = "Creating"
+    STARTING = "Starting"
+    SCALING = "Scaling"
+    ROLLING_OUT = "RollingOut"
+    ROUNDS_REMAIN = "RoundsRemain"
+    ATTESTING = "Attesting"
+    REGISTERING = "Registering"
+    # wanted by the user
+    SUSPENDED = "Suspended"
+    DELETING = "Deleting"
+    # what is wrong
+    INVALID_SPEC = "InvalidSpec"
+    NAME_TAKEN = "NameTaken"
+    SWARM_NOT_FOUND = "SwarmNotFound"
+    SECRET_NOT_FOUND = "SecretNotFound"
+    CLAIM_NOT_FOUND = "ClaimNotFound"
+    CLAIM_PENDING = "ClaimPending"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    UNSCHEDULABLE = "Unschedulable"
+    CONTAINER_CONFIG_ERROR = "ContainerConfigError"
+    CRASH_LOOP = "CrashLoop"
+    OUT_OF_MEMORY = "OutOfMemory"
+    POD_REFUSED = "PodRefused"
+    POD_NOT_READY = "PodNotReady"
+    TRAINER_FAILED = "TrainerFailed"
+    NODES_DEGRADED = "NodesDegraded"
+    CHAIN_UNREACHABLE = "ChainUnreachable"
+    CHAIN_REJECTED = "ChainRejected"
+    KEY_UNFUNDED = "KeyUnfunded"
+    EXCHANGE_UNREACHABLE = "ExchangeUnreachable"
+    API_REFUSED = "ApiRefused"
+
+
+class Condition(Model):
+    """One observation of an object's state, as in Kubernetes' metav1.Condition."""
+
+    type: str = Field(max_length=64, description="What it is about.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
+    reason: str = Field(min_length=1, max_length=64, description="Why, in one CamelCase word.")
+    message: str = Field(default="", max_length=4096, description="Why, for a person: names the pod and the next step.")
+    observed_generation: int = Field(default=0, ge=0, description="The generation of the spec that it was made from.")
+    last_transition_time: str = Field(max_length=32, description="When status last changed (RFC 3339).")

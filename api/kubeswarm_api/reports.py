@@ -1,0 +1,67 @@
+"""What workers say of themselves over HTTP (/status), for the operator and for people."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from kubeswarm_api.base import Model
+
+
+class Phase(StrEnum):
+    """Where a trainer is in its life."""
+
+    STARTING = "Starting"
+    TRAINING = "Training"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+    STOPPING = "Stopping"
+
+
+class HeldOutReport(Model):
+    """Means over the held-out set, in 0..1."""
+
+    items: int = 0
+    before: float | None = None
+    latest: float | None = None
+    exact_before: float | None = None
+    exact_latest: float | None = None
+    round: int = 0
+
+
+class NodeReport(Model):
+    """The trainer's /status."""
+
+    phase: Phase
+    message: str = Field(default="", max_length=4096, description="What it is doing, or what failed and the next step.")
+    round: int = 0
+    rounds: int = 0
+    reward: float | None = None
+    held_out: HeldOutReport | None = None
+    samples: int = 0
+    tokens: int = 0
+    groups_taken: int = 0
+    dropped: dict[str, int] = Field(default_factory=dict, description="Foreign groups that were not taken, by reason.")
+    model: str | None = None
+    checkpoint: str | None = Field(default=None, description="Directory of the last checkpoint on the Node's volume.")
+    exchange_connected: bool | None = Field(default=None, description="None where no exchange is configured.")
+
+
+class Problem(Model):
+    """What stands in the attestor's way; `reason` is a value of conditions.Reason."""
+
+    reason: str
+    message: str
+
+
+class AttestorReport(Model):
+    """The attestor's /status."""
+
+    node_id: str
+    address: str
+    registered: bool = False
+    joined: bool = False
+    spooled_rounds: int = 0
+    attested_rounds: int = 0
+    attestations: int = 0
+    gas_used: int = 0
+    problem: Problem | None = None

@@ -1,0 +1,126 @@
+"""Rollouts as they travel between Nodes: bounded, msgpack, and digested completion by completion."""
+
+from typing import Any, Self
+
+import msgpack
+from pydantic import Field, ValidationError
+
+from kubeswarm_api import merkle
+from kubeswarm_api.base import Model
+from kubeswarm_api.encoding import canonical_msgpack, digest
+from kubeswarm_api.errors import InvalidBatch
+from kubeswarm_api.records import Address, Digest
+
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+MAX_GROUPS = 1024
+MAX_COMPLETIONS = 256
+MAX_TOKENS = 32768
+VOCABULARY_LIMIT = 2**31
+
+#: Why a foreign batch or group is not taken; each is counted.
+DROP_REASONS = (
+    "size",
+    "schema",
+    "digest",
+    "signature",
+    "membership",
+    "window",
+    "environment",
+    "reward",
+    "duplicate",
+    "queue",
+)
+
+
+class Completion(Model):
+    """One sampled answer: T tokens, and the log-probability of each under the policy that sampled it."""
+
+    tokens: list[int] = Field(min_length=1, max_length=MAX_TOKENS, description="Token ids, shape (T,).")
+    logprobs: list[float] = Field(
+        min_length=1,
+        max_length=MAX_TOKENS,
+        description="Processed log-probabilities of the sampled tokens, shape (T,), float32.",
+    )
+    reward: float = Field(ge=-1000, le=1000)
+    truncated: bool = Field(description="It ended at the token limit, not at a stop.")
+
+
+class Group(Model):
+    """G completions of one prompt; the prompt itself follows from the environment's task and item."""
+
+    task: str = Field(max_length=64)
+    item: int = Field(ge=0, lt=2**31)
+    prompt_tokens: list[int] = Field(min_length=1, max_length=MAX_TOKENS)
+    completions: list[Completion] = Field(min_length=1, max_length=MAX_COMPLETIONS)
+
+
+class RolloutBatch(Model):
+    """What a Node publishes of one round. `model` is the digest of the policy that sampled it."""
+
+    swarm_id: Digest
+    node_id: Address
+    round: int = Field(ge=1, lt=2**63)
+    model: Digest
+    groups: list[Group] = Field(max_length=MAX_GROUPS)
+
+    def leaves(self) -> list[bytes]:
+        """A digest a completion, in order: what the Merkle root of a round's rollouts is made of."""
+        return [
+            digest(
+                canonical_msgpack(
+                    [
+                        "kubeswarm/rollout/1",
+                        self.swarm_id,
+                        self.node_id,
+                        self.round,
+                        self.model,
+                        group.task,
+                        group.item,
+                        group.prompt_tokens,
+                        completion.tokens,
+                        completion.logprobs,
+                        completion.reward,
+                        completion.truncated,
+                    ]
+                )
+            )
+            for group in self.groups
+            for completion in group.completions
+        ]
+
+    def root(self) -> bytes:
+        """The Merkle root of the leaves: what is signed, and what the round's record binds."""
+        return merkle.root(self.leaves())
+
+
+class SignedBatch(Model):
+    """A batch with the EIP-712 signature of its Node's key over (swarm, node, round, root)."""
+
+    batch: RolloutBatch
+    signature: bytes = Field(min_length=65, max_length=65)
+
+    def encode(self) -> bytes:
+        """The message on the wire. Raises InvalidBatch when it is over MAX_BATCH_BYTES."""
+        data = canonical_msgpack({"batch": self.batch.model_dump(), "signature": self.signature})
+        if len(data) > MAX_BATCH_BYTES:
+            raise InvalidBatch(
+                "size",
+                f"{len(data)} bytes, at most {MAX_BATCH_BYTES} can be sent: lower prompts or groupSize",
+            )
+        return data
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Reads a message from a stranger. Raises InvalidBatch (size, schema)."""
+        if len(data) > MAX_BATCH_BYTES:
+            raise InvalidBatch("size", f"{len(data)} bytes, at most {MAX_BATCH_BYTES}")
+        try:
+            value: Any = msgpack.unpackb(  # pyright: ignore[reportUnknownMemberType]
+                data, raw=False, strict_map_key=True, max_map_len=64, max_array_len=MAX_TOKENS, max_ext_len=0
+            )
+            return cls.model_validate(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise InvalidBatch("schema", f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
+            raise InvalidBatch("schema", f"not msgpack of a batch: {error}") from error

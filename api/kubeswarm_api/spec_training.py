@@ -1,0 +1,140 @@
+"""How to train: what a Swarm says once and every one of its Nodes carries."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from kubeswarm_api.base import Model, cel
+from kubeswarm_api.spec_environment import Environment
+from kubeswarm_api.spec_model import ModelSource
+
+
+class Correction(Model):
+    """How an update is corrected for samples that another policy made (engine, stale or foreign)."""
+
+    kind: Literal["tis", "none"] = Field(
+        default="tis",
+        description="tis: truncated importance sampling of each token by the learner's over the sampler's probability.",
+    )
+    cap: float = Field(default=2.0, ge=1, le=100, description="The weight at which tis truncates.")
+
+
+class Algorithm(Model):
+    """The policy-gradient update."""
+
+    preset: Literal["grpo"] = Field(
+        default="grpo",
+        description="grpo: group-relative advantages without division by the standard deviation, token-mean loss.",
+    )
+    prompts: int = Field(default=8, ge=1, le=1024, description="Prompts a Node draws each round.")
+    group_size: int = Field(default=8, ge=2, le=256, description="Completions sampled a prompt.")
+    learning_rate: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Peak learning rate. Left out: 4e-4 with a low-rank adapter, 2e-5 without.",
+    )
+    clip_low: float = Field(default=0.2, ge=0, lt=1, description="Lower clip of the policy ratio: 1 - clipLow.")
+    clip_high: float = Field(default=0.2, ge=0, le=10, description="Upper clip of the policy ratio: 1 + clipHigh.")
+    max_grad_norm: float = Field(default=1.0, gt=0, le=1000, description="The gradient is scaled down to this norm.")
+    tokens_per_micro_batch: int = Field(
+        default=4096, ge=64, le=1_048_576, description="Tokens of one forward pass: memory, never the result."
+    )
+    correction: Correction = Field(default_factory=Correction, description="Correction for off-policy samples.")
+
+
+class Rollout(Model):
+    """How completions are sampled."""
+
+    workers: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="Rollout pods a Node. 0: the engine lives in the head pod beside the learner.",
+    )
+    max_tokens: int = Field(default=64, ge=1, le=32768, description="New tokens a completion at most.")
+    temperature: float = Field(default=1.0, gt=0, le=4, description="Sampling temperature.")
+
+
+class Sharing(Model):
+    """Learning from the other Nodes' rollouts (swarm sampling: SAPO, arXiv 2509.08721)."""
+
+    external: int = Field(
+        default=4,
+        ge=0,
+        le=1024,
+        description="Groups of other Nodes that an update takes at most, beside its own. 0: none.",
+    )
+    max_age_rounds: int = Field(
+        default=8,
+        ge=1,
+        le=1000,
+        description="A foreign group is taken only if its round is at most this far from one's own.",
+    )
+
+
+class Evaluation(Model):
+    """Reward on a fixed held-out set, before the first round, every few rounds and after the last."""
+
+    items: int = Field(default=32, ge=0, le=4096, description="Held-out items, never trained on. 0: no evaluation.")
+    every: int = Field(default=8, ge=1, le=10000, description="Rounds between evaluations.")
+
+
+class Storage(Model):
+    """The claim that each Node's checkpoints and spool live on."""
+
+    size: str = Field(
+        default="10Gi",
+        pattern=r"^[1-9][0-9]*(Mi|Gi|Ti|M|G|T)$",
+        max_length=16,
+        description="Size of the claim, such as 10Gi.",
+    )
+    storage_class_name: str | None = Field(
+        default=None, max_length=253, description="Its storage class. Left out: the cluster's default."
+    )
+
+
+class Attestation(Model):
+    """When finished rounds go to the chain: one attestation covers all that are waiting."""
+
+    rounds: int = Field(default=4, ge=1, le=1024, description="Attest as soon as this many rounds are waiting.")
+    seconds: int = Field(default=60, ge=1, le=86400, description="Attest when the oldest one waits this long.")
+
+
+class Identity(Model):
+    """The Node's persistent key."""
+
+    retain: bool = Field(default=True, description="Keep the key's Secret when the Node is deleted.")
+
+
+class TrainingSpec(Model):
+    """What a Swarm and each of its Nodes have in common."""
+
+    model: ModelSource = Field(description="The base model, and how much of it is trained.")
+    environment: Environment = Field(description="Where prompts and rewards come from.")
+    rounds: int = Field(default=100, ge=1, le=1_000_000, description="Rounds that each Node trains.")
+    seed: int = Field(
+        default=0, ge=0, le=2**31 - 1, description="Seed of everything drawn: items, sampling, held-out set."
+    )
+    algorithm: Algorithm = Field(default_factory=Algorithm, description="The update.")
+    rollout: Rollout = Field(default_factory=Rollout, description="How completions are sampled.")
+    sharing: Sharing = Field(default_factory=Sharing, description="What is learnt from other Nodes.")
+    evaluation: Evaluation = Field(default_factory=Evaluation, description="The held-out measurement.")
+
+    cel_rules = (
+        cel(
+            "self.seed == oldSelf.seed",
+            "seed can't be changed after creation: make a new Swarm",
+            fieldPath=".seed",
+        ),
+        cel(
+            "self.model == oldSelf.model",
+            "model can't be changed after creation: make a new Swarm",
+            fieldPath=".model",
+        ),
+        cel(
+            "self.algorithm.prompts * self.algorithm.groupSize <= 16384",
+            "algorithm.prompts x algorithm.groupSize is over 16384 completions a round: lower one of them",
+            fieldPath=".algorithm",
+        ),
+    )
