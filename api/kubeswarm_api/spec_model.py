@@ -21,7 +21,7 @@ class ModelSource(OneOf):
         default=None,
         min_length=1,
         max_length=512,
-        description="OCI image whose root (or `path` in it) is the model directory; mounted read-only as an image volume.",
+        description="OCI image whose root (or `path` in it) is the model directory; mounted read-only.",
     )
     claim: str | None = Field(
         default=None,
