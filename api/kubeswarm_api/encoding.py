@@ -4,7 +4,8 @@ import hashlib
 import json
 from typing import Any, cast
 
-import msgpack
+import msgpack  # pyright: ignore[reportMissingTypeStubs]
+import msgpack.exceptions  # pyright: ignore[reportMissingTypeStubs]
 
 DIGEST_BYTES = 32
 ZERO_DIGEST = bytes(DIGEST_BYTES)
@@ -25,7 +26,20 @@ def canonical_json(value: Any) -> bytes:
 
 def canonical_msgpack(value: Any) -> bytes:
     """msgpack with floats as 32-bit: the one encoding that rollouts are digested and sent in."""
-    return cast(bytes, msgpack.packb(value, use_bin_type=True, use_single_float=True))  # pyright: ignore[reportUnknownMemberType]
+    return cast(bytes, msgpack.packb(value, use_bin_type=True, use_single_float=True))  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+def decode_msgpack(data: bytes, max_array: int) -> Any:
+    """Plain values from a stranger's msgpack: no extension types, string keys, bounded arrays.
+
+    Raises ValueError for anything else, trailing bytes included.
+    """
+    try:
+        return msgpack.unpackb(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            data, raw=False, strict_map_key=True, max_map_len=64, max_array_len=max_array, max_ext_len=0
+        )
+    except (msgpack.exceptions.UnpackException, TypeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
 
 
 def to_hex(data: bytes) -> str:

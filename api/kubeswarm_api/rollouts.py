@@ -1,13 +1,12 @@
 """Rollouts as they travel between Nodes: bounded, msgpack, and digested completion by completion."""
 
-from typing import Any, Self
+from typing import Self
 
-import msgpack
 from pydantic import Field, ValidationError
 
 from kubeswarm_api import merkle
 from kubeswarm_api.base import Model
-from kubeswarm_api.encoding import canonical_msgpack, digest
+from kubeswarm_api.encoding import canonical_msgpack, decode_msgpack, digest
 from kubeswarm_api.errors import InvalidBatch
 from kubeswarm_api.records import Address, Digest
 
@@ -115,12 +114,9 @@ class SignedBatch(Model):
         if len(data) > MAX_BATCH_BYTES:
             raise InvalidBatch("size", f"{len(data)} bytes, at most {MAX_BATCH_BYTES}")
         try:
-            value: Any = msgpack.unpackb(  # pyright: ignore[reportUnknownMemberType]
-                data, raw=False, strict_map_key=True, max_map_len=64, max_array_len=MAX_TOKENS, max_ext_len=0
-            )
-            return cls.model_validate(value)
+            return cls.model_validate(decode_msgpack(data, max_array=MAX_TOKENS))
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             raise InvalidBatch("schema", f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-        except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
+        except ValueError as error:
             raise InvalidBatch("schema", f"not msgpack of a batch: {error}") from error

@@ -16,7 +16,7 @@ class PodTemplate(Model):
     spec: dict[str, JsonValue] = Field(
         default_factory=dict,
         max_length=64,
-        description="A partial PodSpec: nodeSelector, tolerations, volumes, containers by name (trainer, attestor, rollout).",
+        description="A partial PodSpec; containers (trainer, attestor, rollout) are matched by name.",
     )
 
 
