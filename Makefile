@@ -1,0 +1,83 @@
+# KubeSwarm: the same few commands for people and for CI. Everything sets itself up.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+BUILD := build
+UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/$(BUILD)/tools/bin/uv)
+VENV := .venv
+RUN := $(VENV)/bin
+PYTEST := $(RUN)/python -m pytest
+export UV_PYTHON_DOWNLOADS ?= never
+export HF_HUB_OFFLINE ?= 1
+export VLLM_NO_USAGE_STATS ?= 1
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help
+help:  ## Show the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BUILD)/tools/bin/uv:
+	python3 -m venv $(BUILD)/tools
+	$(BUILD)/tools/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9'
+
+.PHONY: setup
+setup: $(BUILD)/.venv-stamp  ## Make the Python environment from the lock
+$(BUILD)/.venv-stamp: uv.lock $(wildcard pyproject.toml */pyproject.toml) | $(filter $(BUILD)/%,$(UV))
+	mkdir -p $(BUILD)
+	$(UV) sync --frozen --all-packages --extra cpu
+	touch $@
+
+.PHONY: generate
+generate: setup  ## Write what is made from code: CRDs, dashboard, contract artifacts, reference
+	$(RUN)/python -m hack.generate.crds
+	$(RUN)/python -m hack.generate.dashboard
+	$(RUN)/python -m hack.generate.reference
+	$(MAKE) -C contracts generate
+
+.PHONY: verify
+verify: setup  ## Fail where generated files are out of step with the code
+	$(RUN)/python -m hack.generate.verify
+	$(MAKE) -C contracts verify
+	$(UV) lock --check
+
+.PHONY: check
+check: setup  ## Format, lint, types, import rules, lock
+	$(RUN)/ruff format --check .
+	$(RUN)/ruff check .
+	$(RUN)/lint-imports
+	$(RUN)/pyright
+	$(UV) lock --check
+
+.PHONY: test
+test: check test-unit test-contracts verify test-cluster test-e2e  ## Everything, cheapest first
+
+.PHONY: test-unit
+test-unit: setup  ## Pure functions, workers with real torch, Ray, vLLM and NATS
+	$(PYTEST) tests/unit tests/boundary
+
+.PHONY: test-contracts
+test-contracts: setup  ## Foundry tests, then the Python client and the attestor against anvil
+	$(MAKE) -C contracts test
+	$(PYTEST) tests/chain
+
+.PHONY: test-cluster
+test-cluster: setup  ## Admission and the operator against a real API server
+	$(PYTEST) tests/cluster
+
+.PHONY: test-e2e
+test-e2e: setup  ## Swarms on a real cluster, with failures
+	$(PYTEST) tests/e2e
+
+.PHONY: cluster-up cluster-down
+cluster-up:  ## Start the local Kubernetes
+	python3 -m hack.cluster up
+cluster-down:  ## Stop it and remove its state
+	python3 -m hack.cluster down --purge
+
+.PHONY: demo demo-down
+demo: setup  ## From nothing to a trained, attested model; KUBECONFIG=... uses a cluster that is there
+	$(RUN)/python -m hack.demo up
+demo-down: setup  ## Remove what the demo made
+	$(RUN)/python -m hack.demo down
