@@ -1,8 +1,8 @@
 """Rollouts as they travel between Nodes: bounded, msgpack, and digested completion by completion."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from kubeswarm_api import merkle
 from kubeswarm_api.base import Model
@@ -31,17 +31,27 @@ DROP_REASONS = (
 )
 
 
+TokenId = Annotated[int, Field(ge=0, lt=VOCABULARY_LIMIT)]
+Logprob = Annotated[float, Field(le=0, allow_inf_nan=False)]
+
+
 class Completion(Model):
     """One sampled answer: T tokens, and the log-probability of each under the policy that sampled it."""
 
-    tokens: list[int] = Field(min_length=1, max_length=MAX_TOKENS, description="Token ids, shape (T,).")
-    logprobs: list[float] = Field(
+    tokens: list[TokenId] = Field(min_length=1, max_length=MAX_TOKENS, description="Token ids, shape (T,).")
+    logprobs: list[Logprob] = Field(
         min_length=1,
         max_length=MAX_TOKENS,
         description="Processed log-probabilities of the sampled tokens, shape (T,), float32.",
     )
-    reward: float = Field(ge=-1000, le=1000)
+    reward: float = Field(ge=-1000, le=1000, allow_inf_nan=False)
     truncated: bool = Field(description="It ended at the token limit, not at a stop.")
+
+    @model_validator(mode="after")
+    def _one_logprob_a_token(self) -> Self:
+        if len(self.tokens) != len(self.logprobs):
+            raise ValueError(f"{len(self.tokens)} tokens but {len(self.logprobs)} logprobs")
+        return self
 
 
 class Group(Model):
@@ -49,7 +59,7 @@ class Group(Model):
 
     task: str = Field(max_length=64)
     item: int = Field(ge=0, lt=2**31)
-    prompt_tokens: list[int] = Field(min_length=1, max_length=MAX_TOKENS)
+    prompt_tokens: list[TokenId] = Field(min_length=1, max_length=MAX_TOKENS)
     completions: list[Completion] = Field(min_length=1, max_length=MAX_COMPLETIONS)
 
 
