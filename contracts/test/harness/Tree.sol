@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+/// @notice Builds trees as the attestor does, in other words than the code under test: pairs of sorted digests, hashed with
+/// SHA-256; an odd node moves up unchanged.
+library Tree {
+    function root(bytes32[] memory leaves) internal pure returns (bytes32) {
+        if (leaves.length == 0) {
+            return bytes32(0);
+        }
+        bytes32[] memory level = leaves;
+        while (level.length > 1) {
+            level = _above(level);
+        }
+        return level[0];
+    }
+
+    function proof(bytes32[] memory leaves, uint256 position) internal pure returns (bytes32[] memory siblings) {
+        bytes32[] memory found = new bytes32[](32);
+        uint256 count = 0;
+        bytes32[] memory level = leaves;
+        while (level.length > 1) {
+            uint256 sibling = position ^ 1;
+            if (sibling < level.length) {
+                found[count++] = level[sibling];
+            }
+            level = _above(level);
+            position /= 2;
+        }
+        siblings = new bytes32[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            siblings[i] = found[i];
+        }
+    }
+
+    function _above(bytes32[] memory level) private pure returns (bytes32[] memory parents) {
+        parents = new bytes32[]((level.length + 1) / 2);
+        for (uint256 i = 0; i < parents.length; ++i) {
+            parents[i] = 2 * i + 1 < level.length ? _parent(level[2 * i], level[2 * i + 1]) : level[2 * i];
+        }
+    }
+
+    function _parent(bytes32 a, bytes32 b) private pure returns (bytes32) {
+        (bytes32 low, bytes32 high) = a < b ? (a, b) : (b, a);
+        return sha256(bytes.concat(low, high));
+    }
+}
