@@ -90,11 +90,11 @@ contract ProofsTest is Fixture {
         }
         bytes32[] memory digests = _digests(records);
         bytes32 uid = _attest(key, _rounds(swarmId, nodeId, 1, 3, Tree.root(digests)));
-        uint256 at = position % rollouts.length;
-        bytes32[] memory proof = Tree.proof(rollouts, at);
-        VM.assertTrue(resolver.proveRollout(uid, records[1], Tree.proof(digests, 1), rollouts[at], proof));
-        VM.assertFalse(resolver.proveRollout(uid, records[0], Tree.proof(digests, 0), rollouts[at], proof));
-        VM.assertFalse(resolver.proveRollout(uid, records[1], Tree.proof(digests, 0), rollouts[at], proof));
+        uint256 chosen = position % rollouts.length;
+        bytes32[] memory proof = Tree.proof(rollouts, chosen);
+        VM.assertTrue(resolver.proveRollout(uid, records[1], Tree.proof(digests, 1), rollouts[chosen], proof));
+        VM.assertFalse(resolver.proveRollout(uid, records[0], Tree.proof(digests, 0), rollouts[chosen], proof));
+        VM.assertFalse(resolver.proveRollout(uid, records[1], Tree.proof(digests, 0), rollouts[chosen], proof));
         VM.assertFalse(resolver.proveRollout(uid, records[1], Tree.proof(digests, 1), sha256("no rollout"), proof));
     }
 

@@ -14,7 +14,7 @@ import {
 } from "@ethereum-attestation-service/eas-contracts/contracts/IEAS.sol";
 
 contract RoundResolverTest is Fixture {
-    bytes32 private constant ROOT = sha256("root");
+    bytes32 private constant ROOT = keccak256("root");
 
     bytes32 private swarmId;
     uint256 private nodeId;

@@ -20,7 +20,7 @@ abstract contract Fixture {
     uint256 internal constant KEY = 0xA11CE;
     uint256 internal constant OTHER_KEY = 0xB0B;
     bytes32 internal constant SALT = keccak256("salt");
-    bytes32 internal constant CONFIG = sha256("config");
+    bytes32 internal constant CONFIG = keccak256("config");
 
     IEAS internal eas;
     ISchemaRegistry internal schemas;
@@ -79,8 +79,8 @@ abstract contract Fixture {
             firstRound: first,
             lastRound: last,
             recordsRoot: root,
-            head: sha256("head"),
-            model: sha256("model"),
+            head: keccak256("head"),
+            model: keccak256("model"),
             samples: 96,
             tokens: 2000,
             reward: 700_000
