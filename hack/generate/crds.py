@@ -1,4 +1,4 @@
-"""Writes crds/ from the models: `python -m hack.generate.crds`."""
+"""Writes crds/, and the chart's copy of it, from the models: `python -m hack.generate.crds`."""
 
 from pathlib import Path
 
@@ -6,16 +6,18 @@ import yaml
 
 from kubeswarm_api import crd
 
-CRDS = Path(__file__).parents[2] / "crds"
+ROOT = Path(__file__).parents[2]
+FOLDERS = (ROOT / "crds", ROOT / "charts" / "kubeswarm" / "files" / "crds")
 HEADER = "# Generated from api/kubeswarm_api by `make generate`. Do not edit.\n"
 
 
 def main() -> None:
-    """Writes one file a resource."""
-    CRDS.mkdir(exist_ok=True)
+    """Writes one file a resource and folder."""
     for definition in (crd.swarm_crd(), crd.node_crd()):
-        path = CRDS / f"{definition['spec']['names']['plural']}.yaml"
-        path.write_text(HEADER + yaml.safe_dump(definition, sort_keys=False, width=120), encoding="utf-8")
+        text = HEADER + yaml.safe_dump(definition, sort_keys=False, width=120)
+        for folder in FOLDERS:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{definition['spec']['names']['plural']}.yaml").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
