@@ -1,1 +1,47 @@
+"""KubeSwarm's contracts, from Python: reading a chain, signing, sending. The only package that talks to a chain."""
 
+from kubeswarm_contracts.account import Account, new_key
+from kubeswarm_contracts.attestation import MAX_ROUNDS, AttestationData
+from kubeswarm_contracts.chain import AttestedRounds, Chain, Member, SwarmInfo
+from kubeswarm_contracts.deployments import Deployment, deployment
+from kubeswarm_contracts.errors import (
+    ChainError,
+    ChainRejected,
+    ChainTimeout,
+    ChainUnreachable,
+    KeyUnfunded,
+    NonceTaken,
+)
+from kubeswarm_contracts.fees import FeeCaps
+from kubeswarm_contracts.sending import Patience
+from kubeswarm_contracts.signing import Domain, KeyProof, domain, node_id, recover_batch_signer, swarm_id
+from kubeswarm_contracts.transactor import Transactor, TxResult
+
+__all__ = [
+    "MAX_ROUNDS",
+    "Account",
+    "AttestationData",
+    "AttestedRounds",
+    "Chain",
+    "ChainError",
+    "ChainRejected",
+    "ChainTimeout",
+    "ChainUnreachable",
+    "Deployment",
+    "Domain",
+    "FeeCaps",
+    "KeyProof",
+    "KeyUnfunded",
+    "Member",
+    "NonceTaken",
+    "Patience",
+    "SwarmInfo",
+    "Transactor",
+    "TxResult",
+    "deployment",
+    "domain",
+    "new_key",
+    "node_id",
+    "recover_batch_signer",
+    "swarm_id",
+]

@@ -1,0 +1,248 @@
+"""Reading a chain: everything shown from it comes from views and events, so anyone can read the same."""
+
+import time
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from eth_abi.exceptions import DecodingError
+
+from kubeswarm_api.base import Model
+from kubeswarm_api.encoding import from_hex, to_hex
+from kubeswarm_api.records import Address, Digest, RoundRecord
+from kubeswarm_contracts.abi import Interface, interface
+from kubeswarm_contracts.attestation import AttestationData
+from kubeswarm_contracts.deployments import Deployment
+from kubeswarm_contracts.errors import ChainRejected, ChainUnreachable
+from kubeswarm_contracts.rpc import Rpc, RpcError
+
+POLICIES: tuple[Literal["open", "invited"], ...] = ("open", "invited")
+NOBODY: Address = "0x" + 40 * "0"
+
+#: Blocks asked for in one log query. An endpoint that takes fewer gets halves.
+LOG_BLOCKS = 10_000
+_POLL_SECONDS = 0.25
+
+_EAS = interface("EAS")
+_NODES = interface("NodeRegistry")
+_SWARMS = interface("SwarmRegistry")
+_RESOLVER = interface("RoundResolver")
+
+
+class SwarmInfo(Model):
+    """A swarm on chain. `config`: digest of its configuration. `members`: how many Nodes are in it."""
+
+    id: Digest
+    owner: Address
+    policy: Literal["open", "invited"]
+    config: Digest
+    members: int
+
+
+class Member(Model):
+    """A Node in a swarm. `key`: its current key; None while its owner left it without one."""
+
+    node_id: Address
+    key: Address | None
+
+
+class AttestedRounds(Model):
+    """One attestation: rounds `first` to `last` of a Node, whose records have the Merkle root `root`."""
+
+    uid: Digest
+    node_id: Address
+    first: int
+    last: int
+    root: Digest
+    block: int
+    tx_hash: Digest
+    gas_used: int | None = None
+
+
+class Chain:
+    """A chain at `url`, with our contracts as in `deployment`. Methods raise ChainUnreachable and ChainRejected."""
+
+    def __init__(self, url: str, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.rpc = Rpc(url)
+
+    def wait(self, seconds: float) -> None:
+        """Returns when the chain answers; raises ChainUnreachable if it does not within `seconds`."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                self.chain_id()
+                return
+            except ChainUnreachable:
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(_POLL_SECONDS)
+
+    def chain_id(self) -> int:
+        """The id that the chain says it has."""
+        return int(self.rpc.request("eth_chainId"), 16)
+
+    def block(self) -> int:
+        """The latest block's number."""
+        return int(self.rpc.request("eth_blockNumber"), 16)
+
+    def clock(self) -> int:
+        """The latest block's time in Unix seconds: what deadlines on chain are compared with."""
+        return int(self.rpc.request("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+
+    def balance(self, address: Address) -> int:
+        """Wei of an account."""
+        return int(self.rpc.request("eth_getBalance", address, "latest"), 16)
+
+    def has_code(self, address: Address) -> bool:
+        """Whether there is a contract."""
+        return len(self.rpc.request("eth_getCode", address, "latest")) > 2
+
+    def swarm(self, swarm_id: Digest) -> SwarmInfo | None:
+        """The swarm with this id; None if there is none."""
+        owner, policy, members, config = self._read(_SWARMS, "swarmOf", from_hex(swarm_id))
+        if owner == NOBODY:
+            return None
+        return SwarmInfo(id=swarm_id, owner=owner, policy=POLICIES[policy], config=to_hex(config), members=members)
+
+    def is_member(self, swarm_id: Digest, node_id: Address) -> bool:
+        """Whether the Node is in the swarm now."""
+        return self._read(_SWARMS, "isMember", from_hex(swarm_id), int(node_id, 16))
+
+    def members(self, swarm_id: Digest) -> list[Member]:
+        """The Nodes in the swarm now, in the order of their joining, rebuilt from the events."""
+        joined, left, ejected = (_SWARMS.topic(name) for name in ("NodeJoined", "NodeLeft", "NodeEjected"))
+        nodes: dict[Address, None] = {}
+        for log in self._logs(self.deployment.swarm_registry, [[joined, left, ejected], swarm_id], 0):
+            node = "0x" + log["topics"][2][-40:]
+            if log["topics"][0] == joined:
+                nodes[node] = None
+            else:
+                nodes.pop(node, None)
+        calls = [("eth_call", self._call(_NODES, "keyOf", int(node, 16))) for node in nodes]
+        keys = [self._decode(_NODES, "keyOf", result) for result in self.rpc.batch(calls)]
+        return [Member(node_id=node, key=None if key == NOBODY else key) for node, key in zip(nodes, keys, strict=True)]
+
+    def key_of(self, node_id: Address) -> Address | None:
+        """The Node's current key; None if it has none or is not registered."""
+        key = self._read(_NODES, "keyOf", int(node_id, 16))
+        return None if key == NOBODY else key
+
+    def node_of(self, key: Address) -> Address | None:
+        """The Node whose current key this is; None if it is none's."""
+        node = self._read(_NODES, "nodeOf", key)
+        return f"0x{node:040x}" if node else None
+
+    def key_nonce(self, key: Address) -> int:
+        """The nonce of the key's next proof (KeyProof.nonce)."""
+        return self._read(_NODES, "nonces", key)
+
+    def next_round(self, swarm_id: Digest, node_id: Address) -> int:
+        """The round that the Node's next attestation in this swarm must begin with."""
+        return self._read(_RESOLVER, "nextRound", from_hex(swarm_id), int(node_id, 16))
+
+    def attestations(
+        self, swarm_id: Digest, from_block: int = 0, node_id: Address | None = None, *, gas: bool = False
+    ) -> list[AttestedRounds]:
+        """The attestations of a swarm, or of one Node in it, from a block on, in the chain's order, from the events.
+
+        `gas`: ask for the gas of each transaction too.
+        """
+        topics: list[Any] = [_RESOLVER.topic("RoundsAttested"), swarm_id]
+        if node_id is not None:
+            topics.append("0x" + node_id[2:].rjust(64, "0"))
+        found = [_attested(log) for log in self._logs(self.deployment.resolver, topics, from_block)]
+        if not gas:
+            return found
+        receipts = self.rpc.batch([("eth_getTransactionReceipt", [each.tx_hash]) for each in found])
+        used = [int(receipt["gasUsed"], 16) if receipt else None for receipt in receipts]
+        return [each.model_copy(update={"gas_used": gas_used}) for each, gas_used in zip(found, used, strict=True)]
+
+    def attestation(self, uid: Digest) -> AttestationData | None:
+        """What one attestation says; None if EAS has none with this uid or it is not of our schema."""
+        found = self._read(_EAS, "getAttestation", from_hex(uid))
+        schema, data = found[1], found[9]
+        return AttestationData.decode(data) if to_hex(schema) == self.deployment.schema_uid else None
+
+    def prove_round(self, uid: Digest, record: RoundRecord, proof: list[bytes]) -> bool:
+        """Whether the attestation holds this record; `proof`: siblings from its digest up (merkle.proof)."""
+        return self._read(_RESOLVER, "proveRound", from_hex(uid), _record(record), proof)
+
+    def prove_rollout(
+        self, uid: Digest, record: RoundRecord, proof: list[bytes], rollout: bytes, rollout_proof: list[bytes]
+    ) -> bool:
+        """Whether the attestation holds this record, and the record the rollout with this digest."""
+        arguments = (from_hex(uid), _record(record), proof, rollout, rollout_proof)
+        return self._read(_RESOLVER, "proveRollout", *arguments)
+
+    def _address(self, contract: Interface) -> Address:
+        deployment = self.deployment
+        return {
+            "EAS": deployment.eas,
+            "NodeRegistry": deployment.node_registry,
+            "SwarmRegistry": deployment.swarm_registry,
+            "RoundResolver": deployment.resolver,
+        }[contract.name]
+
+    def _call(self, contract: Interface, function: str, *arguments: Any) -> list[Any]:
+        return [{"to": self._address(contract), "data": to_hex(contract.call(function, *arguments))}, "latest"]
+
+    def _read(self, contract: Interface, function: str, *arguments: Any) -> Any:
+        answer = self.rpc.request("eth_call", *self._call(contract, function, *arguments))
+        return self._decode(contract, function, answer)
+
+    def _decode(self, contract: Interface, function: str, answer: str) -> Any:
+        if answer == "0x":
+            raise ChainRejected(
+                "NotDeployed",
+                f"there is no {contract.name} at {self._address(contract)} on chain {self.deployment.chain_id}: "
+                "deploy the contracts first (python -m kubeswarm_contracts.deploy)",
+            )
+        try:
+            return contract.result(function, bytes.fromhex(answer[2:]))[0]
+        except (DecodingError, ValueError) as error:
+            raise ChainUnreachable(f"{self.rpc.name} answered {contract.name}.{function} with other data") from error
+
+    def _logs(self, address: Address, topics: list[Any], from_block: int) -> Iterator[dict[str, Any]]:
+        start, latest, size = max(from_block, self.deployment.block), self.block(), LOG_BLOCKS
+        while start <= latest:
+            end = min(start + size - 1, latest)
+            wanted = {"address": address, "topics": topics, "fromBlock": hex(start), "toBlock": hex(end)}
+            try:
+                yield from self.rpc.request("eth_getLogs", wanted)
+            except RpcError:
+                if size == 1:
+                    raise
+                size = max(1, size // 2)
+                continue
+            start = end + 1
+
+
+def _attested(log: dict[str, Any]) -> AttestedRounds:
+    values = _RESOLVER.event("RoundsAttested", log)
+    return AttestedRounds(
+        uid=to_hex(values["uid"]),
+        node_id=f"0x{values['nodeId']:040x}",
+        first=values["firstRound"],
+        last=values["lastRound"],
+        root=to_hex(values["recordsRoot"]),
+        block=int(log["blockNumber"], 16),
+        tx_hash=log["transactionHash"],
+    )
+
+
+def _record(record: RoundRecord) -> tuple[Any, ...]:
+    return (
+        record.chain_id,
+        record.registry,
+        from_hex(record.swarm_id),
+        int(record.node_id, 16),
+        record.round,
+        from_hex(record.previous),
+        from_hex(record.config),
+        from_hex(record.model_before),
+        from_hex(record.model_after),
+        from_hex(record.rollouts_root),
+        record.samples,
+        record.reward,
+        record.tokens,
+    )

@@ -1,0 +1,98 @@
+"""The one place that talks to a chain's JSON-RPC endpoint, and that turns its failures into this package's errors."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from web3 import HTTPProvider
+from web3.types import RPCEndpoint
+
+from kubeswarm_contracts.errors import ChainRejected, ChainUnreachable
+from kubeswarm_contracts.reverts import rejection
+
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 10.0
+#: Calls in one batch: enough to hide the latency, few enough for public endpoints.
+BATCH_CALLS = 100
+
+_REVERTED = 3
+_METHOD_NOT_FOUND = -32601
+
+
+class RpcError(ChainRejected):
+    """The endpoint answered a request with an error. `code` is JSON-RPC's."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__("RpcError", message)
+        self.code = code
+
+
+class Rpc:
+    """JSON-RPC over HTTP with short timeouts and no hidden retries: whoever waits decides how long."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"chain.url must be http(s)://host[:port][/path], got {url[:200]!r}")
+        # Paths and user parts of public endpoints hold access tokens: they stay out of messages.
+        self.name = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+        self._provider = HTTPProvider(
+            url, request_kwargs={"timeout": (CONNECT_SECONDS, READ_SECONDS)}, exception_retry_configuration=None
+        )
+
+    def request(self, method: str, *params: Any) -> Any:
+        """The result of one request.
+
+        Raises ChainUnreachable without a usable answer, ChainRejected for a revert, RpcError for another error.
+        """
+        try:
+            response = self._provider.make_request(RPCEndpoint(method), list(params))
+        except (requests.RequestException, ValueError) as error:
+            raise self._unreachable(error) from error
+        return self._result(response)
+
+    def batch(self, calls: list[tuple[str, list[Any]]]) -> list[Any]:
+        """The results of many requests, in order, BATCH_CALLS at a time. Raises as `request` for the first failure."""
+        results: list[Any] = []
+        for start in range(0, len(calls), BATCH_CALLS):
+            chunk = [(RPCEndpoint(method), params) for method, params in calls[start : start + BATCH_CALLS]]
+            try:
+                responses = self._provider.make_batch_request(chunk)
+            except (requests.RequestException, ValueError) as error:
+                raise self._unreachable(error) from error
+            if not isinstance(responses, list) or len(responses) != len(chunk):
+                raise ChainUnreachable(f"the chain at {self.name} did not answer a batch of {len(chunk)} requests")
+            results += [self._result(response) for response in responses]
+        return results
+
+    def _unreachable(self, error: Exception) -> ChainUnreachable:
+        cause = type(error).__name__
+        if isinstance(error, requests.HTTPError) and error.response is not None:
+            cause = f"HTTP status {error.response.status_code}"
+        return ChainUnreachable(f"no answer from the chain at {self.name} ({cause}): check chain.url and that it runs")
+
+    def _result(self, response: Any) -> Any:
+        if not isinstance(response, dict) or not ("result" in response or "error" in response):
+            raise ChainUnreachable(f"what answers at {self.name} does not speak JSON-RPC")
+        failure = response.get("error")
+        if failure is None:
+            return response["result"]
+        code, message, data = _parts(failure)
+        if data or code == _REVERTED:
+            raise rejection(data, message)
+        if code == _METHOD_NOT_FOUND:
+            raise RpcError(code, f"the chain at {self.name} lacks a method: {message}")
+        raise RpcError(code, message)
+
+
+def _parts(failure: Any) -> tuple[int, str, bytes]:
+    if not isinstance(failure, dict):
+        return 0, str(failure)[:500], b""
+    data = failure.get("data")
+    hexed = data if isinstance(data, str) and data.startswith("0x") else "0x"
+    try:
+        decoded = bytes.fromhex(hexed[2:])
+    except ValueError:
+        decoded = b""
+    code = failure.get("code")
+    return code if isinstance(code, int) else 0, str(failure.get("message", ""))[:500], decoded
