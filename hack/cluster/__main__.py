@@ -1,0 +1,60 @@
+"""Command line: `python3 -m hack.cluster up|down|status|build|import`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from hack.cluster.binaries import PROFILE_PROGRAMS, ensure_programs
+from hack.cluster.layout import Profile, layout_for
+from hack.cluster.lifecycle import down, status, up
+from hack.console import Problem, say
+from hack.images.containerd import import_archive
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    layout = layout_for(Profile(options.profile), options.port_offset)
+    match options.command:
+        case "up":
+            up(layout)
+        case "down":
+            down(layout, purge=options.purge)
+        case "status":
+            return 0 if status(layout) else 1
+        case "build":
+            for program, path in ensure_programs(layout.cache, PROFILE_PROGRAMS[layout.profile]).items():
+                print(f"{program:26}{path}")
+        case "import":
+            for archive in options.archives:
+                import_archive(layout, archive)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python3 -m hack.cluster", description="A real one-machine Kubernetes.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    about = {
+        "up": "start it, or what of it does not run",
+        "down": "stop it, with its pods",
+        "status": "tell how each component is",
+        "build": "build its programs into the cache",
+        "import": "give image archives to its container runtime",
+    }
+    parsers = {name: commands.add_parser(name, help=text, description=text) for name, text in about.items()}
+    for each in parsers.values():
+        each.add_argument("--profile", choices=list(Profile), default=Profile.FULL)
+        each.add_argument("--port-offset", type=int, help="added to every port")
+    parsers["down"].add_argument("--purge", action="store_true", help="also delete its state and volumes")
+    parsers["import"].add_argument("archives", nargs="+", metavar="IMAGE.tar")
+    return parser
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Problem as problem:
+        say(f"error: {problem}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,170 @@
+"""The programs of the cluster, built from Go modules and cached by what they are built from."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hack.cluster.layout import REPOSITORY, Profile
+from hack.console import Problem, run, say, step
+
+TOOLS = REPOSITORY / "hack" / "tools"
+KUBERNETES = "k8s.io/kubernetes/cmd/"
+CONTAINERD = "github.com/containerd/containerd/v2/"
+
+
+@dataclass(frozen=True)
+class Module:
+    """A tools module (a folder of hack/tools) and the packages in it that become programs, by the program's name.
+
+    `version_of` is the requirement of its go.mod whose version is stamped into `version_variables`.
+    """
+
+    name: str
+    packages: dict[str, str]
+    version_of: str = ""
+    version_variables: tuple[str, ...] = ()
+    tags: str = ""
+
+
+MODULES = (
+    Module("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
+    Module(
+        "kubernetes",
+        {
+            "kube-apiserver": KUBERNETES + "kube-apiserver",
+            "kubectl": KUBERNETES + "kubectl",
+            "kube-controller-manager": KUBERNETES + "kube-controller-manager",
+            "kube-scheduler": KUBERNETES + "kube-scheduler",
+            "kubelet": KUBERNETES + "kubelet",
+            "kube-proxy": KUBERNETES + "kube-proxy",
+            "local-volumes": "./local-volumes",
+            "remove-pods": "./remove-pods",
+            "pause": "./pause",
+        },
+        version_of="k8s.io/kubernetes",
+        version_variables=("k8s.io/component-base/version.gitVersion",),
+    ),
+    Module(
+        "containerd",
+        {
+            "containerd": CONTAINERD + "cmd/containerd",
+            "containerd-shim-runc-v2": CONTAINERD + "cmd/containerd-shim-runc-v2",
+            "ctr": CONTAINERD + "cmd/ctr",
+        },
+        version_of="github.com/containerd/containerd/v2",
+        version_variables=(CONTAINERD + "version.Version",),
+        tags="no_btrfs",
+    ),
+    Module("coredns", {"coredns": "."}),
+    Module("nats-server", {"nats-server": "github.com/nats-io/nats-server/v2"}),
+    Module(
+        "helm",
+        {"helm": "helm.sh/helm/v4/cmd/helm"},
+        version_of="helm.sh/helm/v4",
+        version_variables=("helm.sh/helm/v4/internal/version.version",),
+    ),
+)
+
+# Without a node there is nothing to run pods, to resolve their names, or to install a chart on.
+PROFILE_PROGRAMS = {
+    Profile.FULL: tuple(program for module in MODULES for program in module.packages),
+    Profile.CONTROL_PLANE: ("etcd", "kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler"),
+    Profile.API: ("etcd", "kube-apiserver", "kubectl"),
+}
+
+
+def ensure_programs(cache: Path, names: tuple[str, ...]) -> dict[str, Path]:
+    """Build the programs that the cache lacks and return the path of each.
+
+    Raises Problem when Go is missing or too old, or a build fails.
+    """
+    with _one_build_at_a_time(cache):
+        return {
+            program: _ensure_program(cache, module, program)
+            for module in MODULES
+            for program in module.packages
+            if program in names
+        }
+
+
+def _ensure_program(cache: Path, module: Module, program: str) -> Path:
+    path = cache / "bin" / f"{module.name}-{_version_key(module)}" / program
+    if not path.exists():
+        _require_go(TOOLS / module.name / "go.mod")
+        with step(f"building {program}"):
+            _build(module, program, path)
+    return path
+
+
+def _build(module: Module, program: str, path: Path) -> None:
+    folder = TOOLS / module.name
+    flags = ["-s", "-w"]
+    if module.version_of:
+        version = _required_version(folder / "go.mod", module.version_of)
+        flags += [word for name in module.version_variables for word in ("-X", f"{name}={version}")]
+    unfinished = path.with_name(f".{path.name}.part")
+    command = ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags", " ".join(flags)]
+    if module.tags:
+        command += ["-tags", module.tags]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    run([*command, "-o", unfinished, module.packages[program]], cwd=folder, env={"CGO_ENABLED": "0"})
+    unfinished.rename(path)
+
+
+def _version_key(module: Module) -> str:
+    """A digest of all that decides what the module's programs are."""
+    digest = hashlib.sha256(repr(module).encode())
+    for source in sorted((TOOLS / module.name).rglob("*")):
+        if source.suffix in (".go", ".mod", ".sum"):
+            digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _required_version(go_mod: Path, module: str) -> str:
+    found = re.search(rf"^(?:require )?\s*{re.escape(module)} (v\S+)", go_mod.read_text(), re.MULTILINE)
+    if not found:
+        raise Problem(f"{go_mod} does not require {module}")
+    return found[1]
+
+
+def _require_go(go_mod: Path) -> None:
+    needed = re.search(r"^go (\S+)", go_mod.read_text(), re.MULTILINE)
+    wanted = needed[1] if needed else "1.26.0"
+    remedy = f"Install Go {wanted} or newer and put it on PATH (Go 1.21 or newer can fetch that release by itself)."
+    if shutil.which("go") is None:
+        raise Problem(f"Go is missing. {remedy}")
+    found = subprocess.run(["go", "version"], cwd=go_mod.parent, capture_output=True, text=True, check=False)
+    if found.returncode != 0:
+        raise Problem(f"{found.stderr.strip()}. {remedy}")
+
+
+@contextmanager
+def _one_build_at_a_time(cache: Path) -> Iterator[None]:
+    """Two commands at once would compile everything twice."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / ".build.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another build to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def link_programs(programs: dict[str, Path], folder: Path) -> None:
+    """Put links to the programs into one folder, so that it can go on PATH."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, path in programs.items():
+        link, fresh = folder / name, folder / f".{name}.new"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(path)
+        os.replace(fresh, link)

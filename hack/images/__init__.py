@@ -1,0 +1,1 @@
+"""The container images: `python3 -m hack.images build [NAME ...] [--load]`."""

@@ -1,0 +1,32 @@
+"""Model folders for image volumes: one real and pretrained, one tiny and random, made by the scripts beside this."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from hack.console import run, step
+
+HERE = Path(__file__).parent
+
+
+def smollm2(cache: Path) -> Path:
+    """SmolLM2-135M-Instruct as a Hugging Face folder."""
+    return _made_by(cache, "smollm2.py")
+
+
+def tiny_qwen3(cache: Path) -> Path:
+    """A Qwen3 of 0.4 million random parameters with a tokenizer of characters, for fast tests."""
+    return _made_by(cache, "tiny_qwen3.py")
+
+
+def _made_by(cache: Path, script: str) -> Path:
+    """Run a script, which names its own dependencies, unless its folder is there from an earlier run."""
+    source = HERE / script
+    folder = cache / "models" / f"{source.stem}-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}"
+    if not folder.exists():
+        unfinished = folder.with_name(f".{folder.name}.part")
+        with step(f"making the model of {script}"):
+            run(["uv", "run", "--no-project", "--script", source, unfinished])
+        unfinished.rename(folder)
+    return folder
