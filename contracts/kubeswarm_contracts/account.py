@@ -8,7 +8,7 @@ from eth_account.messages import SignableMessage
 from eth_utils.address import to_checksum_address
 from eth_utils.exceptions import ValidationError
 
-from kubeswarm_api.encoding import to_hex
+from kubeswarm_api.encoding import from_hex, to_hex
 from kubeswarm_api.errors import InvalidConfig
 from kubeswarm_api.records import Address, Digest
 from kubeswarm_contracts.signing import Domain, KeyProof, batch_message, registration_message, rotation_message
@@ -26,7 +26,7 @@ class Account:
     def __init__(self, private_key: str) -> None:
         """Raises InvalidConfig, without the key in it, if `private_key` is not 0x and 64 hex digits of a key."""
         try:
-            self._signer = EthAccount.from_key(private_key.strip())
+            self._signer = EthAccount.from_key(from_hex(private_key.strip()))
         except (ValueError, ValidationError):
             raise InvalidConfig("the private key must be 0x and 64 hex digits (and not zero)") from None
         self.address: Address = self._signer.address.lower()

@@ -105,7 +105,7 @@ class Sender:
         if fees is None:
             raise ChainRejected(
                 "FeeAboveCap",
-                f"the base fee is {base_fee / GWEI:.3f} gwei, our cap {self._caps.total / GWEI:g}: wait, or raise the cap",
+                f"the base fee is {base_fee / GWEI:g} gwei, the cap {self._caps.total / GWEI:g}: wait or raise it",
                 {"baseFee": base_fee, "cap": self._caps.total},
             )
         return fees
