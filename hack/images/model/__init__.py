@@ -28,5 +28,7 @@ def _made_by(cache: Path, script: str) -> Path:
         unfinished = folder.with_name(f".{folder.name}.part")
         with step(f"making the model of {script}"):
             run(["uv", "run", "--no-project", "--script", source, unfinished])
+        for file in unfinished.iterdir():
+            file.chmod(0o644)  # some are written for their owner alone, and a pod is another user
         unfinished.rename(folder)
     return folder
