@@ -9,6 +9,7 @@ from kubeswarm_api import crd, metrics
 from kubeswarm_api.conditions import ConditionType, Reason
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+FIELDS_HEAD = "| field | type | default | limits | meaning |\n|---|---|---|---|---|"
 HEADER = "<!-- Generated from the code by `make generate`. Do not edit. -->\n\n"
 
 
@@ -62,7 +63,7 @@ def resources() -> str:
         out.append(f"## {names['kind']}\n\n{top['description']}\n")
         out.append(f"`kubectl get {names['plural']}`, short name `{names['shortNames'][0]}`.\n")
         for part in ("spec", "status"):
-            out.append(f"### {names['kind']}.{part}\n\n| field | type | default | limits | meaning |\n|---|---|---|---|---|")
+            out.append(f"### {names['kind']}.{part}\n\n{FIELDS_HEAD}")
             out += _rows(top["properties"][part], part)
             out.append("")
         out.append("Refused at admission beside the limits above:\n")

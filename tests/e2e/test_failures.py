@@ -1,0 +1,102 @@
+"""What breaks is put right by itself, and never costs a finished round."""
+
+import pytest
+
+from tests.e2e.swarms import SYSTEM, Cluster, gave, is_true, rounds_of, tiny_swarm
+
+ROUNDS = 40
+
+
+def models_by_round(cluster: Cluster, node: str) -> list[str]:
+    """The model's digest after each round, from the chain (one attestation a round)."""
+    chain = cluster.chain()
+    attestations = sorted(cluster.attested(node), key=lambda a: a.first)
+    assert rounds_of(attestations) == list(range(1, ROUNDS + 1))
+    data = [chain.attestation(a.uid) for a in attestations]
+    return [attestation.model for attestation in data if attestation]
+
+
+@pytest.fixture
+def finished(cluster: Cluster):
+    """Waits for a Swarm of one Node to finish."""
+
+    def wait(name: str) -> None:
+        cluster.wait("swarms", name, is_true("Complete"), 900)
+
+    return wait
+
+
+def test_a_killed_trainer_and_a_killed_attestor_change_nothing(cluster: Cluster, finished) -> None:
+    cluster.apply(tiny_swarm("calm", rounds=ROUNDS))
+    finished("calm")
+    cluster.apply(tiny_swarm("killed", rounds=ROUNDS))
+    head = "killed-0-head-0"
+    cluster.wait("swarmnodes", "killed-0", lambda n: n.get("status", {}).get("round", 0) >= 5, 400)
+    cluster.sigkill(head, "trainer")
+    cluster.wait("swarmnodes", "killed-0", lambda n: n.get("status", {}).get("round", 0) >= 10, 400)
+    # Training is quick here, so that an attestation is always on its way when the attestor dies.
+    for _ in range(3):
+        known = cluster.restarts(head, "attestor")
+        before = len(cluster.attested("killed-0"))
+        cluster.sigkill(head, "attestor")
+        cluster.wait(
+            "pods",
+            head,
+            lambda p, k=known: any(s["restartCount"] > k for s in p["status"]["initContainerStatuses"]),
+            120,
+        )
+        assert len(cluster.attested("killed-0")) >= before
+    assert cluster.restarts(head, "trainer") == 1
+    finished("killed")
+    assert models_by_round(cluster, "killed-0") == models_by_round(cluster, "calm-0")
+
+
+def test_a_killed_rollout_pod_is_replaced(cluster: Cluster, finished) -> None:
+    cluster.apply(tiny_swarm("remote", rounds=ROUNDS, rollout={"maxTokens": 8, "workers": 1}))
+    cluster.wait("swarmnodes", "remote-0", lambda n: n.get("status", {}).get("round", 0) >= 5, 500)
+    (pod,) = cluster.list("pods", "kubeswarm.dev/node=remote-0,kubeswarm.dev/role=rollout")
+    cluster.sigkill(pod["metadata"]["name"], "rollout")
+    finished("remote")
+    assert rounds_of(cluster.attested("remote-0")) == list(range(1, ROUNDS + 1))
+    node = cluster.get("swarmnodes", "remote-0")
+    assert node["status"]["round"] == ROUNDS
+
+
+def test_a_stopped_chain_and_a_restarted_operator_do_not_stop_training(cluster: Cluster, finished) -> None:
+    cluster.apply(tiny_swarm("outage", rounds=400))
+    cluster.wait("swarmnodes", "outage-0", lambda n: n.get("status", {}).get("attestedRounds", 0) >= 3, 400)
+    cluster.kubectl("scale", "statefulset/kubeswarm-chain", "--replicas=0", "-n", SYSTEM)
+    try:
+        cut = cluster.wait("swarmnodes", "outage-0", gave("ChainSynced", "ChainUnreachable"), 120)
+        _the_operator_restarts_and_changes_nothing(cluster)
+        # Two minutes without a chain, by the API server's clock: the condition's age.
+        cluster.kubectl(
+            *("wait", "--for=condition=ChainSynced", "swarmnodes/outage-0", "-n", cluster.namespace, "--timeout=120s"),
+            check=False,
+        )
+        during = cluster.get("swarmnodes", "outage-0")
+        assert during["status"]["round"] > cut["status"]["round"] + 5
+        assert during["status"]["attestedRounds"] == cut["status"]["attestedRounds"]
+    finally:
+        cluster.kubectl("scale", "statefulset/kubeswarm-chain", "--replicas=1", "-n", SYSTEM)
+    finished("outage")
+    assert rounds_of(cluster.attested("outage-0")) == list(range(1, 401))
+
+
+def _the_operator_restarts_and_changes_nothing(cluster: Cluster) -> None:
+    def children() -> dict[str, tuple[str, int]]:
+        return {
+            f"{kind}/{obj['metadata']['name']}": (obj["metadata"]["uid"], obj["metadata"].get("generation", 0))
+            for kind in ("statefulsets", "deployments", "services", "configmaps", "secrets", "pods", "pvc")
+            for obj in cluster.list(kind, "app.kubernetes.io/managed-by=kubeswarm-operator")
+        }
+
+    before, restarts = children(), cluster.restarts("outage-0-head-0", "trainer")
+    reached = cluster.get("swarmnodes", "outage-0")["status"]["round"]
+    cluster.kubectl(
+        "delete", "pod", "-n", SYSTEM, "-l", "app.kubernetes.io/component=operator", "--grace-period=0", "--force"
+    )
+    cluster.kubectl("rollout", "status", "deployment/kubeswarm-operator", "-n", SYSTEM, "--timeout=120s")
+    cluster.wait("swarmnodes", "outage-0", lambda n: n["status"]["round"] > reached, 120)
+    assert children() == before
+    assert cluster.restarts("outage-0-head-0", "trainer") == restarts
