@@ -6,6 +6,8 @@ import {Fixture} from "./harness/Fixture.sol";
 import {VM} from "./harness/Vm.sol";
 
 contract SwarmRegistryTest is Fixture {
+    bytes32 private constant NO_SWARM = keccak256("none");
+
     function testFuzz_createSwarm(address owner, bytes32 salt, bytes32 config, bool invited) public {
         VM.assume(owner != address(0) && owner != address(VM));
         SwarmRegistry.Policy policy = invited ? SwarmRegistry.Policy.Invited : SwarmRegistry.Policy.Open;
@@ -74,8 +76,8 @@ contract SwarmRegistryTest is Fixture {
     function test_join_unknownSwarmReverts() public {
         uint256 nodeId = _register(KEY);
         VM.prank(VM.addr(KEY));
-        VM.expectRevert(abi.encodeWithSelector(SwarmRegistry.SwarmNotFound.selector, bytes32("none")));
-        swarms.join("none", nodeId);
+        VM.expectRevert(abi.encodeWithSelector(SwarmRegistry.SwarmNotFound.selector, NO_SWARM));
+        swarms.join(NO_SWARM, nodeId);
     }
 
     function test_join_twiceReverts() public {
@@ -117,8 +119,8 @@ contract SwarmRegistryTest is Fixture {
     }
 
     function test_invite_toAnUnknownSwarmReverts() public {
-        VM.expectRevert(abi.encodeWithSelector(SwarmRegistry.SwarmNotFound.selector, bytes32("none")));
-        swarms.invite("none", 7);
+        VM.expectRevert(abi.encodeWithSelector(SwarmRegistry.SwarmNotFound.selector, NO_SWARM));
+        swarms.invite(NO_SWARM, 7);
     }
 
     function test_invite_twiceOrAMemberReverts() public {

@@ -137,7 +137,7 @@ def test_two_processes_with_one_key_attest_each_round_once(own_anvil, participat
     participant = participate(own_anvil)
     own_anvil.rpc("evm_setAutomine", False)
     own_anvil.rpc("evm_setIntervalMining", 1)
-    failures: list[Exception] = []
+    failures: list[ChainRejected] = []
 
     def attestor() -> None:
         transactor = Transactor(participant.chain, participant.account, patience=Patience(30, 2))
@@ -211,7 +211,7 @@ class Endpoint(http.server.BaseHTTPRequestHandler):
         with urllib.request.urlopen(forwarded, timeout=10) as response:
             return response.read()
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
 
