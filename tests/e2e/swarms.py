@@ -79,7 +79,7 @@ class Cluster:
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
         return json.loads(self.kubectl("get", kind, name, "-n", namespace or self.namespace, "-o", "json"))
 
-    def list(self, kind: str, selector: str = "") -> list[Object]:
+    def objects(self, kind: str, selector: str = "") -> list[Object]:
         out = self.kubectl("get", kind, "-n", self.namespace, "-o", "json", *(["-l", selector] if selector else []))
         return json.loads(out)["items"]
 

@@ -14,7 +14,7 @@ def test_scaling_suspending_and_resuming(cluster: Cluster) -> None:
     cluster.wait("swarms", "elastic", lambda s: s["status"]["readyNodes"] == 3, 400)
     cluster.kubectl("scale", "swarm/elastic", "--replicas=1", "-n", cluster.namespace)
     cluster.wait("swarms", "elastic", lambda s: s["status"]["nodes"] == 1, 120)
-    assert [n["metadata"]["name"] for n in cluster.list("swarmnodes")] == ["elastic-0"]
+    assert [n["metadata"]["name"] for n in cluster.objects("swarmnodes")] == ["elastic-0"]
     cluster.wait("swarmnodes", "elastic-0", lambda n: n["status"]["round"] >= 3, 300)
 
     cluster.patch("swarm", "elastic", {"spec": {"suspend": True}})

@@ -54,7 +54,7 @@ def test_a_killed_trainer_and_a_killed_attestor_change_nothing(cluster: Cluster,
 def test_a_killed_rollout_pod_is_replaced(cluster: Cluster, finished) -> None:
     cluster.apply(tiny_swarm("remote", rounds=ROUNDS, rollout={"maxTokens": 8, "workers": 1}))
     cluster.wait("swarmnodes", "remote-0", lambda n: n.get("status", {}).get("round", 0) >= 5, 500)
-    (pod,) = cluster.list("pods", "kubeswarm.dev/node=remote-0,kubeswarm.dev/role=rollout")
+    (pod,) = cluster.objects("pods", "kubeswarm.dev/node=remote-0,kubeswarm.dev/role=rollout")
     cluster.sigkill(pod["metadata"]["name"], "rollout")
     finished("remote")
     assert rounds_of(cluster.attested("remote-0")) == list(range(1, ROUNDS + 1))
@@ -88,7 +88,7 @@ def _the_operator_restarts_and_changes_nothing(cluster: Cluster) -> None:
         return {
             f"{kind}/{obj['metadata']['name']}": (obj["metadata"]["uid"], obj["metadata"].get("generation", 0))
             for kind in ("statefulsets", "deployments", "services", "configmaps", "secrets", "pods", "pvc")
-            for obj in cluster.list(kind, "app.kubernetes.io/managed-by=kubeswarm-operator")
+            for obj in cluster.objects(kind, "app.kubernetes.io/managed-by=kubeswarm-operator")
         }
 
     before, restarts = children(), cluster.restarts("outage-0-head-0", "trainer")
