@@ -157,7 +157,7 @@ contract NodeRegistry is IIdentityRegistry, ERC721URIStorage, EIP712 {
     /// @notice The Node whose current key this is; zero when it is none's.
     function nodeOf(address key) external view returns (uint256) {
         uint256 nodeId = _states[key].nodeId;
-        return key != address(0) && _keys[nodeId] == key ? nodeId : 0;
+        return _keys[nodeId] == key ? nodeId : 0;
     }
 
     /// @notice The nonce that the next proof of this key must carry.
