@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, cast
 
 from kubernetes import client, config
@@ -48,6 +49,12 @@ class Node:
             # A newer operator may say more than this command knows.
             status=NodeStatus.model_validate(item.get("status", {}), extra="ignore"),
         )
+
+    @property
+    def complete(self) -> bool:
+        """It has finished its rounds, and the chain has them."""
+        condition = find_condition(self.status.conditions, ConditionType.COMPLETE)
+        return condition is not None and condition.status == "True"
 
 
 @dataclass(frozen=True)
@@ -97,14 +104,20 @@ class Swarm:
 
 
 class Cluster:
-    """A connection by the usual kubeconfig. `namespace` None means the context's own."""
+    """A connection. `kubeconfig` None means the usual one, `namespace` None the context's own.
 
-    def __init__(self, namespace: str | None = None, context: str | None = None) -> None:
+    Raises CommandError where the kubeconfig or the context is missing.
+    """
+
+    def __init__(
+        self, namespace: str | None = None, context: str | None = None, kubeconfig: Path | None = None
+    ) -> None:
+        file = str(kubeconfig) if kubeconfig else None
         try:
-            config.load_kube_config(context=context)
+            config.load_kube_config(file, context=context)
         except ConfigException as error:
             raise CommandError(f"no cluster is configured ({error}): set KUBECONFIG, or --context") from error
-        self.namespace = namespace or _namespace_of(context)
+        self.namespace = namespace or _namespace_of(context, file)
         self._objects = client.CustomObjectsApi()
         self._host = client.Configuration.get_default_copy().host
 
@@ -164,8 +177,8 @@ class Cluster:
             raise CommandError(f"no answer from the cluster at {self._host}: is it running?") from error
 
 
-def _namespace_of(context: str | None) -> str:
+def _namespace_of(context: str | None, file: str | None) -> str:
     """The namespace that the kubeconfig gives the context."""
-    contexts, active = cast("tuple[list[dict[str, Any]], dict[str, Any]]", config.list_kube_config_contexts())
+    contexts, active = cast("tuple[list[dict[str, Any]], dict[str, Any]]", config.list_kube_config_contexts(file))
     chosen = next((item for item in contexts if item["name"] == context), active)
     return chosen["context"].get("namespace") or "default"

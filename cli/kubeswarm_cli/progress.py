@@ -54,8 +54,12 @@ def problems(swarm: Swarm) -> list[str]:
     return [f"{name}: {it.reason}: {it.message}" for name, it in degraded if it is not None and it.status == "True"]
 
 
-def follow(read: Callable[[], Swarm], timeout: float | None = None) -> Iterator[tuple[float, Swarm]]:
-    """Yields (seconds since the start, Swarm) every POLL_SECONDS until the Swarm is complete, that last state included.
+def follow(
+    read: Callable[[], Swarm],
+    timeout: float | None = None,
+    done: Callable[[Swarm], bool] = lambda swarm: swarm.complete,
+) -> Iterator[tuple[float, Swarm]]:
+    """Yields (seconds since the start, Swarm) every POLL_SECONDS until the Swarm is `done`, that last state included.
 
     Raises CommandError at the timeout, or when the cluster gave no answer for PATIENCE_SECONDS.
     """
@@ -69,7 +73,7 @@ def follow(read: Callable[[], Swarm], timeout: float | None = None) -> Iterator[
                 raise
         else:
             yield monotonic() - started, swarm
-            if swarm.complete:
+            if done(swarm):
                 return
         if timeout is not None and monotonic() - started > timeout:
             raise CommandError(f"not complete after {timeout:.0f} s: `kubeswarm status` tells the reasons")

@@ -63,9 +63,7 @@ STUCK = Node.parse(
         0,
         conditions=[
             condition("Ready", "False", "ImagePullFailed"),
-            condition(
-                "Degraded", "True", "ImagePullFailed", "pod first-light-1-head-0: no image: check worker.image"
-            ),
+            condition("Degraded", "True", "ImagePullFailed", "pod first-light-1-head-0: no image: check worker.image"),
         ],
     )
 )
