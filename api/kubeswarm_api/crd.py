@@ -62,9 +62,11 @@ def _fill_object(
         out["properties"] = {name: _structural(field, defs, types) for name, field in raw["properties"].items()}
         if raw.get("required"):
             out["required"] = raw["required"]
-        if "default" in out:  # the fields' own defaults fill it
-            out["default"] = {}
         cls = types.get(raw.get("title", ""))
+        for field in cls.model_fields.values() if cls else ():
+            if isinstance(field.default_factory, type) and issubclass(field.default_factory, Model):
+                # spelled out: the API server checks CEL rules on it before it fills in the fields' own defaults
+                out["properties"][str(field.alias)]["default"] = field.default_factory().to_json()
         rules = [*_inherited_rules(cls)] if cls else []
         if rules:
             out["x-kubernetes-validations"] = rules

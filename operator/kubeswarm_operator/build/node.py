@@ -1,0 +1,24 @@
+"""A Swarm's Node: the whole spec of the Swarm, with its place in it."""
+
+from kubeswarm_api.names import APP, APP_LABEL, FIELD_MANAGER, MANAGED_BY_LABEL, SWARM_LABEL, node_name
+from kubeswarm_api.node import Membership, NodeSpec
+from kubeswarm_api.swarm import SwarmSpec
+from kubeswarm_operator.build.meta import Owner, swarm_owner_reference
+from kubeswarm_operator.resources import NODES, Object
+
+
+def node(swarm: Owner, spec: SwarmSpec, index: int) -> Object:
+    """The Node of that index."""
+    shared = {name: getattr(spec, name) for name in SwarmSpec.model_fields if name != "nodes"}
+    node_spec = NodeSpec(**shared, swarm=Membership(name=swarm.name), index=index)
+    return {
+        "apiVersion": NODES.api_version,
+        "kind": NODES.kind,
+        "metadata": {
+            "namespace": swarm.namespace,
+            "name": node_name(swarm.name, index),
+            "labels": {APP_LABEL: APP, MANAGED_BY_LABEL: FIELD_MANAGER, SWARM_LABEL: swarm.name},
+            "ownerReferences": [swarm_owner_reference(swarm)],
+        },
+        "spec": node_spec.to_json(),
+    }

@@ -1,0 +1,189 @@
+"""The chain: a cached view of it for passes; Swarms are created on it and Nodes' keys funded. Training never waits.
+
+All calls to the chain are made in a thread, one round after the other. What stands here can be rebuilt from the chain
+at any time; only the sum spent in the last 24 hours is this process's own memory.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kubeswarm_api.conditions import Reason
+from kubeswarm_api.errors import InvalidConfig
+from kubeswarm_api.node_config import ChainConfig
+from kubeswarm_api.operator_config import ChainSettings
+from kubeswarm_contracts import Account, Chain, ChainError, ChainUnreachable, Transactor, deployment
+from kubeswarm_operator.decide.funding import WEI, top_ups
+from kubeswarm_operator.observe.snapshot import ChainFacts
+
+log = logging.getLogger(__name__)
+DAY_SECONDS = 86400.0
+
+
+@dataclass(frozen=True)
+class SwarmTarget:
+    """A Swarm of this cluster. `salt`: None for one that another account owns."""
+
+    swarm_id: str
+    salt: bytes | None
+    config: bytes
+
+
+@dataclass(frozen=True)
+class NodeTarget:
+    """A Node of this cluster. `active`: it may still attest and need gas."""
+
+    swarm_id: str
+    node_id: str
+    active: bool
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the view is to cover."""
+
+    swarms: tuple[SwarmTarget, ...] = ()
+    nodes: tuple[NodeTarget, ...] = ()
+
+
+class ChainView:
+    """Polls the chain. `facts` is what was seen last."""
+
+    def __init__(
+        self,
+        settings: ChainSettings | None,
+        targets: Callable[[], Targets],
+        changed: Callable[[ChainFacts, ChainFacts], None],
+        write_seconds: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._targets = targets
+        self._changed = changed
+        self._write_seconds = write_seconds
+        self._seen: tuple[int, Targets] | None = None
+        self._spent: deque[tuple[float, int]] = deque()
+        self._transactor: Transactor | None = None
+        self._chain: Chain | None = None
+        self.config: ChainConfig | None = None
+        self.facts = ChainFacts()
+        if settings is not None:
+            self._open(settings)
+
+    def _open(self, settings: ChainSettings) -> None:
+        """What needs no chain: addresses of contracts, the account. A mistake in them is told in conditions."""
+        self.facts = ChainFacts(configured=True, reason=Reason.CHAIN_UNREACHABLE, message="the chain was not asked yet")
+        try:
+            overrides = Path(settings.deployment_file) if settings.deployment_file else None
+            contracts = deployment(settings.chain_id, overrides)
+            account = Account.from_file(Path(settings.account_key_file))
+        except InvalidConfig as error:
+            self.facts = ChainFacts(configured=True, reason=Reason.CHAIN_REJECTED, message=str(error)[:1000])
+            return
+        self._chain = Chain(settings.url, contracts)
+        self._transactor = Transactor(self._chain, account)
+        self.facts = replace(self.facts, owner=account.address)
+        self.config = ChainConfig(
+            url=settings.url,
+            chain_id=settings.chain_id,
+            eas=contracts.eas,
+            schema_uid=contracts.schema_uid,
+            node_registry=contracts.node_registry,
+            swarm_registry=contracts.swarm_registry,
+            resolver=contracts.resolver,
+        )
+
+    async def poll(self) -> None:
+        """Looks at the chain for ever; returns at once if there is none."""
+        if self._settings is None or self._chain is None:
+            return
+        while True:
+            before = self.facts
+            self.facts = await asyncio.to_thread(self._round, self._chain, self._targets())
+            if self.facts != before:
+                self._changed(before, self.facts)
+            await asyncio.sleep(self._settings.poll_seconds)
+
+    def _round(self, chain: Chain, targets: Targets) -> ChainFacts:
+        assert self._settings is not None
+        facts = replace(self.facts, reachable=True, reason="", message="")
+        try:
+            block = chain.block()
+            if self._seen == (block, targets) and self.facts.reachable:
+                return self.facts  # nothing can have changed
+            if chain.chain_id() != self._settings.chain_id:
+                return self._wrong(
+                    f"{self._settings.url} is not chain {self._settings.chain_id}: correct chain.chainId"
+                )
+            if not chain.has_code(chain.deployment.resolver):
+                return self._wrong(f"the contracts are not on chain {self._settings.chain_id}: deploy them there")
+            facts = self._swarms(chain, targets, facts)
+            facts = self._rounds(chain, targets, facts)
+            message = self._fund(chain, targets)
+            self._seen = (block, targets)
+            return replace(facts, message=message)
+        except ChainUnreachable as error:
+            return replace(
+                facts, reachable=False, reason=Reason.CHAIN_UNREACHABLE, message=f"{error}; training goes on"
+            )
+        except ChainError as error:
+            log.warning("the chain refused", extra={"detail": str(error)[:300]})
+            return replace(facts, reachable=False, reason=Reason.CHAIN_REJECTED, message=f"{error}; training goes on")
+
+    def _wrong(self, message: str) -> ChainFacts:
+        return replace(self.facts, reachable=False, reason=Reason.CHAIN_REJECTED, message=message)
+
+    def _swarms(self, chain: Chain, targets: Targets, facts: ChainFacts) -> ChainFacts:
+        members: dict[str, int] = {}
+        for target in targets.swarms:
+            found = chain.swarm(target.swarm_id)
+            if found is None and target.salt is not None and self._transactor and self._write_seconds() > 0:
+                self._transactor.create_swarm(target.salt, target.config)
+                log.info("created a Swarm on the chain", extra={"swarmId": target.swarm_id})
+                found = chain.swarm(target.swarm_id)
+            if found is not None:
+                members[target.swarm_id] = found.members
+        return replace(facts, swarms=frozenset(members), members=members)
+
+    def _rounds(self, chain: Chain, targets: Targets, facts: ChainFacts) -> ChainFacts:
+        attested: dict[tuple[str, str], int] = {}
+        for target in targets.nodes:
+            key = (target.swarm_id, target.node_id)
+            known = facts.attested.get(key)
+            if target.active or known is None:
+                attested[key] = chain.next_round(*key) - 1
+            else:
+                attested[key] = known
+        return replace(facts, attested=attested)
+
+    def _fund(self, chain: Chain, targets: Targets) -> str:
+        """Fills keys up; returns what a person should know of keys that it couldn't fill."""
+        assert self._settings is not None
+        if self._transactor is None or self._write_seconds() <= 0:
+            return ""
+        keys = {chain.key_of(target.node_id) or target.node_id for target in targets.nodes if target.active}
+        if not keys:
+            return ""
+        now = time.monotonic()
+        while self._spent and now - self._spent[0][0] > DAY_SECONDS:
+            self._spent.popleft()
+        balances = {key: chain.balance(key) for key in keys}
+        available = chain.balance(self._transactor.account.address)
+        spent = sum(wei for _, wei in self._spent)
+        plan = top_ups(balances, available, spent, self._settings.funding)
+        for address, wei in plan.transfers:
+            if self._write_seconds() <= 0:
+                return ""
+            self._spent.append((now, wei))  # before sending: it may be included although we hear nothing
+            self._transactor.transfer(address, wei)
+            log.info("funded a key", extra={"address": address, "ether": wei / WEI})
+        if plan.unfunded:
+            account = f"{self._transactor.account.address} (balance {available / WEI:.4f})"
+            return (
+                f"{len(plan.unfunded)} keys need gas and get none: the daily budget is spent or the account {account} "
+                "is short; fund it or raise chain.funding.dailyBudget"
+            )
+        return ""

@@ -1,0 +1,30 @@
+"""What passes work with: made once at start, handed to every pass."""
+
+from dataclasses import dataclass
+
+from kubeswarm_api.operator_config import OperatorConfig
+from kubeswarm_operator.apply import Applier
+from kubeswarm_operator.chain import ChainView
+from kubeswarm_operator.exchange_link import ExchangeLink
+from kubeswarm_operator.kube import Kube
+from kubeswarm_operator.observe.reports import ReportPoller
+from kubeswarm_operator.observe.store import Key, Store
+from kubeswarm_operator.queue import WorkQueue
+from kubeswarm_operator.report import Reporter
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything outside a pass."""
+
+    config: OperatorConfig
+    namespace: str  # the operator's own
+    kube: Kube
+    store: Store
+    applier: Applier
+    reporter: Reporter
+    reports: ReportPoller
+    chain: ChainView
+    exchange: ExchangeLink
+    swarm_queue: WorkQueue[Key]
+    node_queue: WorkQueue[Key]

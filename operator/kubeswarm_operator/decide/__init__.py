@@ -1,0 +1,1 @@
+"""Pure policies, one a file: from a snapshot to what should be."""

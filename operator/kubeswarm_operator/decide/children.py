@@ -1,0 +1,75 @@
+"""Which of a Node's objects must be written, and which must go."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kubeswarm_api.encoding import canonical_json, digest
+from kubeswarm_operator.build.merge import MERGE_KEYS
+from kubeswarm_operator.decide.quantities import same_quantity
+from kubeswarm_operator.resources import Object
+
+#: Digest of the manifest as it was applied last: shows a field that the manifest no longer has.
+APPLIED_ANNOTATION = "kubeswarm.dev/applied"
+
+
+def stamped(manifest: Object) -> Object:
+    """The manifest with its own digest on it. A Secret's content is no part of that: it is made once."""
+    content = {key: value for key, value in manifest.items() if key not in ("data", "type") or not _is_secret(manifest)}
+    value = digest(canonical_json(content)).hex()[:32]
+    meta = manifest["metadata"]
+    annotations = {**meta.get("annotations", {}), APPLIED_ANNOTATION: value}
+    return {**manifest, "metadata": {**meta, "annotations": annotations}}
+
+
+def _is_secret(manifest: Object) -> bool:
+    return manifest["kind"] == "Secret"
+
+
+def differs(live: Object | None, manifest: Object) -> bool:
+    """Whether a stamped manifest must be applied: what we own in the live object isn't what we want.
+
+    What others have added (defaults, other managers' fields) doesn't count.
+    """
+    return live is None or not _within(manifest, live, "")
+
+
+def obsolete(live: Mapping[tuple[str, str], Object], wanted: Iterable[Object], owner_uid: str) -> list[Object]:
+    """Objects that the owner controls, that it no longer wants and that aren't going already."""
+    keep = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in wanted}
+    return [
+        body
+        for key, body in live.items()
+        if key not in keep
+        and "deletionTimestamp" not in body["metadata"]
+        and any(
+            ref["uid"] == owner_uid and ref.get("controller") for ref in body["metadata"].get("ownerReferences") or []
+        )
+    ]
+
+
+def _controls(owner_uid: str, body: Object) -> bool:
+    references = body["metadata"].get("ownerReferences") or []
+    return any(reference["uid"] == owner_uid and reference.get("controller") for reference in references)
+
+
+def _within(wanted: Any, live: Any, field: str) -> bool:
+    """Whether all of `wanted` is in `live`. Empty maps and lists, which the server may drop, equal absent ones."""
+    if isinstance(wanted, dict):
+        if live is None:
+            live = {}
+        return isinstance(live, dict) and all(_within(value, live.get(key), key) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return _list_within(wanted, live or [], field)
+    return wanted == live or (isinstance(wanted, (str, int, float)) and same_quantity(wanted, live))
+
+
+def _list_within(wanted: list[Any], live: Any, field: str) -> bool:
+    keys = MERGE_KEYS.get(field)
+    if keys and all(isinstance(item, dict) for item in wanted):
+        # lists that others may add items to: each of ours must be there
+        return all(
+            any(_within(item, one, "") for one in live if one.get(keys[0]) == item.get(keys[0])) for item in wanted
+        )
+    if field == "ownerReferences":
+        return all(any(_within(item, one, "") for one in live) for item in wanted)
+    return len(wanted) == len(live) and all(_within(a, b, "") for a, b in zip(wanted, live, strict=True))

@@ -1,0 +1,35 @@
+"""Whether a Node has done all that it was asked for."""
+
+from dataclasses import dataclass
+
+from kubeswarm_api.conditions import ConditionType
+from kubeswarm_api.reports import Phase
+from kubeswarm_operator.observe.snapshot import NodeSnapshot
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a Node is."""
+
+    round: int
+    attested: int
+    trained: bool  # all rounds are finished, the last evaluation too
+    complete: bool  # and all are on the chain, where there is one
+
+
+def progress(snapshot: NodeSnapshot, swarm_id: str | None, node_id: str | None) -> Progress:
+    """From what the trainer says, what the chain has, and what was recorded when there are no pods to ask.
+
+    `trained` needs the trainer's own word once, because after the last round comes the last evaluation; the Complete
+    condition keeps that word when the pods are gone, until more rounds are asked for.
+    """
+    report, status = snapshot.reports.trainer, snapshot.status
+    rounds = snapshot.spec.rounds if snapshot.spec else 0
+    finished = max(report.round if report else 0, status.round)
+    on_chain = snapshot.chain.attested.get((swarm_id or "", node_id or ""), 0)
+    said = snapshot.reports.attestor.attested_rounds if snapshot.reports.attestor else 0
+    attested = max(on_chain, said, status.attested_rounds)
+    recorded = any(c.type == ConditionType.COMPLETE and c.status == "True" for c in status.conditions)
+    trained = finished >= rounds > 0 and (recorded or (report is not None and report.phase == Phase.COMPLETE))
+    complete = trained and (recorded or not snapshot.chain.configured or attested >= rounds)
+    return Progress(finished, attested, trained, complete)

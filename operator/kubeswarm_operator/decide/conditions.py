@@ -1,0 +1,41 @@
+"""Conditions from claims: the time of the last transition is kept while a condition's status stays."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from kubeswarm_api.conditions import Condition, ConditionType
+
+_MESSAGE = 2048
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a rule says of one condition now."""
+
+    type: ConditionType
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+
+
+def conditions(claims: Iterable[Claim], before: Iterable[Condition], generation: int, now: datetime) -> list[Condition]:
+    """The claims as conditions, in the same order."""
+    known = {condition.type: condition for condition in before}
+    stamp = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    out: list[Condition] = []
+    for claim in claims:
+        old = known.get(claim.type)
+        since = old.last_transition_time if old is not None and old.status == claim.status else stamp
+        out.append(
+            Condition(
+                type=claim.type,
+                status=claim.status,
+                reason=str(claim.reason)[:64],
+                message=claim.message[:_MESSAGE],
+                observed_generation=generation,
+                last_transition_time=since,
+            )
+        )
+    return out

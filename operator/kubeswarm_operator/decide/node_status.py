@@ -1,0 +1,183 @@
+"""A Node's status: numbers and conditions, from what its pods and the chain say. Numbers outlive the pods."""
+
+from dataclasses import dataclass
+
+from kubeswarm_api.conditions import Condition, ConditionType, Reason
+from kubeswarm_api.names import APP_LABEL, HEAD, NODE_LABEL, ROLE_LABEL, ROLLOUT
+from kubeswarm_api.node import HeldOut, NodeStatus
+from kubeswarm_api.reports import NodeReport, Phase
+from kubeswarm_operator.decide.completion import Progress
+from kubeswarm_operator.decide.conditions import Claim, conditions
+from kubeswarm_operator.decide.health import Problem, pod_ready
+from kubeswarm_operator.decide.replicas import Replicas
+from kubeswarm_operator.observe.snapshot import NodeSnapshot
+from kubeswarm_operator.resources import Object
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """What the policies before this one found."""
+
+    swarm_id: str | None
+    node_id: str | None
+    progress: Progress
+    replicas: Replicas
+    problems: tuple[Problem, ...]
+    rolling: bool  # pods of an older template are still there
+
+
+def node_status(snapshot: NodeSnapshot, facts: NodeFacts) -> NodeStatus:
+    """The whole status."""
+    before, report = snapshot.status, snapshot.reports.trainer
+    rollouts = [pod for pod in snapshot.pods if _role(pod) == ROLLOUT and "deletionTimestamp" not in pod["metadata"]]
+    name = snapshot.live["metadata"]["name"]
+    return NodeStatus(
+        observed_generation=snapshot.live["metadata"].get("generation", 0),
+        conditions=node_conditions(snapshot, facts),
+        swarm_id=facts.swarm_id or before.swarm_id,
+        node_id=facts.node_id or before.node_id,
+        round=facts.progress.round,
+        reward=_decimal(report.reward) if report and report.reward is not None else before.reward,
+        held_out=_held_out(report) or before.held_out,
+        attested_rounds=facts.progress.attested,
+        groups_taken=max(report.groups_taken if report else 0, before.groups_taken),
+        tokens=max(report.tokens if report else 0, before.tokens),
+        rollout_replicas=len(rollouts),
+        ready_rollout_replicas=sum(map(pod_ready, rollouts)),
+        model=(report.model if report else None) or before.model,
+        selector=f"{APP_LABEL}=kubeswarm,{NODE_LABEL}={name},{ROLE_LABEL}={ROLLOUT}",
+    )
+
+
+def node_conditions(snapshot: NodeSnapshot, facts: NodeFacts) -> list[Condition]:
+    """All of a Node's conditions, each from one rule."""
+    claims = [
+        _ready(snapshot, facts),
+        _progressing(snapshot, facts),
+        _degraded(facts),
+        _complete(snapshot, facts),
+        _chain(snapshot),
+        _exchange(snapshot),
+    ]
+    generation = snapshot.live["metadata"].get("generation", 0)
+    return conditions(claims, snapshot.status.conditions, generation, snapshot.now)
+
+
+def _ready(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim:
+    kind = ConditionType.READY
+    if "deletionTimestamp" in snapshot.live["metadata"]:
+        return Claim(kind, "False", Reason.DELETING, "the Node is being deleted")
+    if snapshot.spec is None:
+        return Claim(kind, "False", Reason.INVALID_SPEC, snapshot.invalid)
+    if facts.progress.complete:
+        return Claim(kind, "False", Reason.ROUNDS_COMPLETE, f"all {snapshot.spec.rounds} rounds are done; no pods run")
+    if snapshot.spec.suspend:
+        return Claim(kind, "False", Reason.SUSPENDED, "spec.suspend is true: set it to false to go on")
+    if facts.problems:
+        return Claim(kind, "False", facts.problems[0].reason, facts.problems[0].message)
+    waiting = _waiting(snapshot, facts)
+    if waiting:
+        return waiting
+    return Claim(kind, "True", Reason.TRAINING, "all pods are ready")
+
+
+def _waiting(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim | None:
+    for role, wanted in ((HEAD, facts.replicas.head), (ROLLOUT, facts.replicas.rollout)):
+        pods = [pod for pod in snapshot.pods if _role(pod) == role]
+        ready = sum(map(pod_ready, pods))
+        if ready < wanted:
+            late = next((pod["metadata"]["name"] for pod in pods if not pod_ready(pod)), None)
+            reason = Reason.POD_NOT_READY if late else Reason.CREATING
+            what = f"pod {late} is not ready yet" if late else f"the {role} pod does not exist yet"
+            report = snapshot.reports.trainer
+            if report and report.phase == Phase.STARTING and report.message:
+                what += f": {report.message}"
+            return Claim(ConditionType.READY, "False", reason, f"{what} ({ready} of {wanted} {role} pods are ready)")
+    return None
+
+
+def _progressing(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim:
+    kind = ConditionType.PROGRESSING
+    if snapshot.spec is None:
+        return Claim(kind, "False", Reason.INVALID_SPEC, snapshot.invalid)
+    if facts.progress.complete:
+        return Claim(kind, "False", Reason.ROUNDS_COMPLETE, "nothing is left to do")
+    if snapshot.spec.suspend:
+        return Claim(kind, "False", Reason.SUSPENDED, "spec.suspend is true")
+    if facts.progress.trained:
+        return Claim(kind, "True", Reason.ATTESTING, "training is done; the last rounds go to the chain")
+    if facts.problems:
+        return Claim(kind, "False", facts.problems[0].reason, "see Degraded")
+    if facts.rolling:
+        return Claim(kind, "True", Reason.ROLLING_OUT, "pods are replaced by ones with the changed spec")
+    if _waiting(snapshot, facts):
+        starting = snapshot.reports.trainer is None
+        reason = Reason.STARTING if starting else Reason.SCALING
+        return Claim(kind, "True", reason, "pods are starting")
+    return Claim(kind, "True", Reason.TRAINING, f"training {snapshot.spec.rounds} rounds")
+
+
+def _degraded(facts: NodeFacts) -> Claim:
+    if facts.problems:
+        message = "; ".join(problem.message for problem in facts.problems[:3])
+        return Claim(ConditionType.DEGRADED, "True", facts.problems[0].reason, message)
+    return Claim(ConditionType.DEGRADED, "False", Reason.AS_EXPECTED, "")
+
+
+def _complete(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim:
+    kind = ConditionType.COMPLETE
+    if facts.progress.complete:
+        return Claim(kind, "True", Reason.ROUNDS_COMPLETE, "all rounds are trained, and attested if there is a chain")
+    if facts.progress.trained:
+        return Claim(kind, "False", Reason.ATTESTING, "all rounds are trained; not all are on the chain yet")
+    return Claim(kind, "False", Reason.ROUNDS_REMAIN, "rounds remain")
+
+
+def _chain(snapshot: NodeSnapshot) -> Claim:
+    kind, chain = ConditionType.CHAIN_SYNCED, snapshot.chain
+    if not chain.configured:
+        return Claim(kind, "Unknown", Reason.NOT_CONFIGURED, "the operator has no chain: rounds are not attested")
+    if not chain.reachable:
+        return Claim(kind, "False", chain.reason or Reason.CHAIN_UNREACHABLE, chain.message)
+    attestor = snapshot.reports.attestor
+    if attestor is not None and attestor.problem is not None:
+        return Claim(kind, "False", attestor.problem.reason, attestor.problem.message)
+    if attestor is not None and not (attestor.registered and attestor.joined):
+        return Claim(kind, "False", Reason.REGISTERING, "the Node's key is being registered and joins the Swarm")
+    return Claim(kind, "True", Reason.SYNCED, "")
+
+
+def _exchange(snapshot: NodeSnapshot) -> Claim:
+    kind, report = ConditionType.EXCHANGE_READY, snapshot.reports.trainer
+    if not snapshot.exchange.configured:
+        return Claim(kind, "Unknown", Reason.NOT_CONFIGURED, "the operator has no exchange: Nodes learn alone")
+    if report is not None and report.exchange_connected is False:
+        message = (
+            snapshot.exchange.message or "the trainer isn't connected to the exchange: it trains on its own groups"
+        )
+        return Claim(kind, "False", Reason.EXCHANGE_UNREACHABLE, message)
+    if report is None and not snapshot.exchange.reachable and snapshot.exchange.message:
+        return Claim(kind, "False", Reason.EXCHANGE_UNREACHABLE, snapshot.exchange.message)
+    return Claim(kind, "True", Reason.CONNECTED, "")
+
+
+def _held_out(report: NodeReport | None) -> HeldOut | None:
+    if report is None or report.held_out is None:
+        return None
+    seen = report.held_out
+    return HeldOut(
+        items=seen.items,
+        before=_decimal(seen.before),
+        latest=_decimal(seen.latest),
+        exact_before=_decimal(seen.exact_before),
+        exact_latest=_decimal(seen.exact_latest),
+        round=seen.round,
+    )
+
+
+def _decimal(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4f}"
+
+
+def _role(pod: Object) -> str:
+    return (pod["metadata"].get("labels") or {}).get(ROLE_LABEL, "")

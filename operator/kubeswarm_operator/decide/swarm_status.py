@@ -1,0 +1,153 @@
+"""A Swarm's status: its Nodes' taken together."""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from kubeswarm_api.conditions import Condition, ConditionType, Reason
+from kubeswarm_api.names import APP, APP_LABEL, SWARM_LABEL
+from kubeswarm_api.node import NodeStatus
+from kubeswarm_api.swarm import SwarmStatus
+from kubeswarm_operator.decide.conditions import Claim, conditions
+from kubeswarm_operator.decide.swarm_nodes import SwarmNodes, owned
+from kubeswarm_operator.observe.snapshot import SwarmSnapshot, parse_status
+from kubeswarm_operator.resources import Object
+
+
+def swarm_status(snapshot: SwarmSnapshot, swarm_id: str, plan: SwarmNodes) -> SwarmStatus:
+    """The whole status."""
+    meta = snapshot.live["metadata"]
+    nodes = [live for live in snapshot.nodes if owned(live, meta["uid"])]
+    nodes.sort(key=lambda live: live.get("spec", {}).get("index", 0))
+    statuses = [parse_status(NodeStatus, live) for live in nodes]
+    rewards = [float(s.reward) for s in statuses if s.reward is not None]
+    held_out = [float(s.held_out.latest) for s in statuses if s.held_out is not None and s.held_out.latest is not None]
+    return SwarmStatus(
+        observed_generation=meta.get("generation", 0),
+        conditions=_conditions(snapshot, swarm_id, plan, nodes, statuses),
+        swarm_id=swarm_id,
+        nodes=len(nodes),
+        ready_nodes=sum(_is(status, ConditionType.READY) for status in statuses),
+        complete_nodes=sum(_is(status, ConditionType.COMPLETE) for status in statuses),
+        round=min((status.round for status in statuses), default=0),
+        reward=f"{fmean(rewards):.4f}" if rewards else snapshot.status.reward,
+        held_out_reward=f"{fmean(held_out):.4f}" if held_out else snapshot.status.held_out_reward,
+        attested_rounds=sum(status.attested_rounds for status in statuses),
+        participants=snapshot.chain.members.get(swarm_id, snapshot.status.participants),
+        selector=f"{APP_LABEL}={APP},{SWARM_LABEL}={meta['name']}",
+    )
+
+
+def _is(status: NodeStatus, kind: ConditionType) -> bool:
+    return any(condition.type == kind and condition.status == "True" for condition in status.conditions)
+
+
+def _condition(status: NodeStatus, kind: ConditionType) -> Condition | None:
+    return next((condition for condition in status.conditions if condition.type == kind), None)
+
+
+def _conditions(
+    snapshot: SwarmSnapshot, swarm_id: str, plan: SwarmNodes, nodes: Sequence[Object], statuses: Sequence[NodeStatus]
+) -> list[Condition]:
+    named = [(live["metadata"]["name"], status) for live, status in zip(nodes, statuses, strict=True)]
+    claims = [
+        _ready(snapshot, plan, named),
+        _progressing(snapshot, plan, named),
+        _degraded(snapshot, plan, named),
+        _complete(snapshot, plan, named),
+        _chain(snapshot, swarm_id),
+        _exchange(snapshot),
+    ]
+    generation = snapshot.live["metadata"].get("generation", 0)
+    return conditions(claims, snapshot.status.conditions, generation, snapshot.now)
+
+
+def _all_complete(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]]) -> bool:
+    if snapshot.spec is None or snapshot.spec.nodes == 0 or plan.surplus or len(named) != snapshot.spec.nodes:
+        return False
+    return all(_is(status, ConditionType.COMPLETE) for _, status in named)
+
+
+def _ready(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]]) -> Claim:
+    kind = ConditionType.READY
+    if "deletionTimestamp" in snapshot.live["metadata"]:
+        return Claim(kind, "False", Reason.DELETING, "the Swarm is being deleted")
+    if snapshot.spec is None:
+        return Claim(kind, "False", Reason.INVALID_SPEC, snapshot.invalid)
+    if _all_complete(snapshot, plan, named):
+        return Claim(kind, "False", Reason.ROUNDS_COMPLETE, "all Nodes have done all rounds; no pods run")
+    if snapshot.spec.suspend:
+        return Claim(kind, "False", Reason.SUSPENDED, "spec.suspend is true: set it to false to go on")
+    if plan.taken:
+        return Claim(kind, "False", Reason.NAME_TAKEN, _taken(plan))
+    if len(named) < snapshot.spec.nodes:
+        return Claim(kind, "False", Reason.CREATING, f"{len(named)} of {snapshot.spec.nodes} Nodes exist")
+    for name, status in named:
+        ready = _condition(status, ConditionType.READY)
+        if _is(status, ConditionType.COMPLETE):
+            continue
+        if ready is None:
+            return Claim(kind, "False", Reason.CREATING, f"Node {name} has no status yet")
+        if ready.status != "True":
+            return Claim(kind, "False", ready.reason, f"Node {name}: {ready.message}")
+    return Claim(kind, "True", Reason.TRAINING, "all Nodes are ready or complete")
+
+
+def _progressing(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]]) -> Claim:
+    kind = ConditionType.PROGRESSING
+    if snapshot.spec is None:
+        return Claim(kind, "False", Reason.INVALID_SPEC, snapshot.invalid)
+    if _all_complete(snapshot, plan, named):
+        return Claim(kind, "False", Reason.ROUNDS_COMPLETE, "nothing is left to do")
+    if snapshot.spec.suspend:
+        return Claim(kind, "False", Reason.SUSPENDED, "spec.suspend is true")
+    if len(named) != snapshot.spec.nodes:
+        return Claim(kind, "True", Reason.SCALING, f"{len(named)} Nodes exist, {snapshot.spec.nodes} are wanted")
+    moving = sum(_is(status, ConditionType.PROGRESSING) for _, status in named)
+    if moving:
+        return Claim(kind, "True", Reason.TRAINING, f"{moving} of {len(named)} Nodes make progress")
+    return Claim(kind, "False", Reason.NODES_DEGRADED if named else Reason.AS_EXPECTED, "no Node makes progress")
+
+
+def _degraded(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]]) -> Claim:
+    kind = ConditionType.DEGRADED
+    if snapshot.spec is None:
+        return Claim(kind, "True", Reason.INVALID_SPEC, snapshot.invalid)
+    if plan.taken:
+        return Claim(kind, "True", Reason.NAME_TAKEN, _taken(plan))
+    bad = [(name, _condition(status, ConditionType.DEGRADED)) for name, status in named]
+    bad = [(name, condition) for name, condition in bad if condition is not None and condition.status == "True"]
+    if bad:
+        message = "; ".join(f"Node {name}: {condition.message}" for name, condition in bad[:3] if condition)
+        reasons = {condition.reason for _, condition in bad if condition}
+        return Claim(kind, "True", reasons.pop() if len(reasons) == 1 else Reason.NODES_DEGRADED, message)
+    return Claim(kind, "False", Reason.AS_EXPECTED, "")
+
+
+def _complete(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]]) -> Claim:
+    if _all_complete(snapshot, plan, named):
+        return Claim(ConditionType.COMPLETE, "True", Reason.ROUNDS_COMPLETE, "all Nodes are complete")
+    return Claim(ConditionType.COMPLETE, "False", Reason.ROUNDS_REMAIN, "rounds remain")
+
+
+def _chain(snapshot: SwarmSnapshot, swarm_id: str) -> Claim:
+    kind, chain = ConditionType.CHAIN_SYNCED, snapshot.chain
+    if not chain.configured:
+        return Claim(kind, "Unknown", Reason.NOT_CONFIGURED, "the operator has no chain: rounds are not attested")
+    if not chain.reachable:
+        return Claim(kind, "False", chain.reason or Reason.CHAIN_UNREACHABLE, chain.message)
+    if swarm_id not in chain.swarms:
+        return Claim(kind, "False", Reason.REGISTERING, chain.message or "the Swarm is being created on the chain")
+    return Claim(kind, "True", Reason.SYNCED, "")
+
+
+def _exchange(snapshot: SwarmSnapshot) -> Claim:
+    kind = ConditionType.EXCHANGE_READY
+    if not snapshot.exchange.configured:
+        return Claim(kind, "Unknown", Reason.NOT_CONFIGURED, "the operator has no exchange: Nodes learn alone")
+    if not snapshot.exchange.reachable:
+        return Claim(kind, "False", Reason.EXCHANGE_UNREACHABLE, snapshot.exchange.message or "not tried yet")
+    return Claim(kind, "True", Reason.CONNECTED, "")
+
+
+def _taken(plan: SwarmNodes) -> str:
+    return f"Node {plan.taken[0]} exists and is not this Swarm's: delete or rename it, or rename the Swarm"

@@ -1,0 +1,124 @@
+"""The exchange as passes see it: the keys that credentials are minted from, and Swarms' streams."""
+
+import asyncio
+import logging
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+
+from kubeswarm_api.encoding import digest
+from kubeswarm_api.names import APP, APP_LABEL
+from kubeswarm_api.operator_config import ExchangeSettings
+from kubeswarm_operator.exchange import (
+    ExchangeUnavailable,
+    Keyring,
+    admin_credentials,
+    delete_stream,
+    ensure_stream,
+    nats_conf,
+    new_keyring,
+    node_credentials,
+)
+from kubeswarm_operator.kube import Conflict, Kube
+from kubeswarm_operator.observe.snapshot import ExchangeFacts
+from kubeswarm_operator.resources import SECRETS, Object
+
+log = logging.getLogger(__name__)
+#: Seconds between looks at each stream: it may have been lost with the server's disk.
+CHECK_SECONDS = 60.0
+#: Streams that the server's disk is planned for.
+STREAMS = 16
+
+
+class ExchangeLink:
+    """`facts` is what was seen last. Without settings it does nothing."""
+
+    def __init__(
+        self,
+        settings: ExchangeSettings | None,
+        namespace: str,
+        swarm_ids: Callable[[], set[str]],
+        changed: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._namespace = namespace
+        self._swarm_ids = swarm_ids
+        self._changed = changed
+        self._keyring: Keyring | None = None
+        self._checked: dict[str, float] = {}
+        self.facts = ExchangeFacts(configured=settings is not None)
+
+    @property
+    def url(self) -> str | None:
+        """The server that pods connect to; None if there is no exchange."""
+        return self._settings.url if self._settings else None
+
+    async def prepare(self, kube: Kube) -> None:
+        """Reads the server's Secret, and makes it if it is absent. Needs the Lease for that."""
+        if self._settings is None:
+            return
+        live = await kube.get(SECRETS, self._namespace, self._settings.secret)
+        if live is None:
+            try:
+                live = await kube.create(self._secret(self._settings, new_keyring()))
+                log.info("made the exchange's keys", extra={"secret": self._settings.secret})
+            except Conflict:
+                live = await kube.get(SECRETS, self._namespace, self._settings.secret)
+        data = {key: b64decode(value).decode() for key, value in ((live or {}).get("data") or {}).items()}
+        self._keyring = Keyring.from_secret(data)
+
+    def _secret(self, settings: ExchangeSettings, keyring: Keyring) -> Object:
+        conf = nats_conf(keyring, settings.stream_max_bytes * STREAMS)
+        plain = {**keyring.to_secret(), "nats.conf": conf, "admin.creds": admin_credentials(keyring)}
+        return {
+            "apiVersion": SECRETS.api_version,
+            "kind": SECRETS.kind,
+            "metadata": {"namespace": self._namespace, "name": settings.secret, "labels": {APP_LABEL: APP}},
+            "type": "Opaque",
+            "data": {key: b64encode(value.encode()).decode() for key, value in plain.items()},
+        }
+
+    def minted_for(self, swarm_id: str, node_id: str) -> str | None:
+        """What a Node's credentials depend on; None while there is nothing to mint them with."""
+        if self._keyring is None:
+            return None
+        return digest("\0".join((self._keyring.nodes, swarm_id, node_id)).encode()).hex()[:32]
+
+    def credentials(self, swarm_id: str, node_id: str) -> str:
+        """Fresh credentials for a Node."""
+        assert self._keyring is not None
+        return node_credentials(self._keyring, swarm_id, node_id)
+
+    async def poll(self) -> None:
+        """Keeps every Swarm's stream there, for ever; returns at once if there is no exchange."""
+        if self._settings is None:
+            return
+        while True:
+            before = self.facts
+            self.facts = await self._round(self._settings)
+            if self.facts != before:
+                self._changed()
+            await asyncio.sleep(5.0)
+
+    async def _round(self, settings: ExchangeSettings) -> ExchangeFacts:
+        if self._keyring is None:
+            return ExchangeFacts(configured=True, message=f"Secret {settings.secret} could not be read or made yet")
+        wanted = self._swarm_ids()
+        self._checked = {each: at for each, at in self._checked.items() if each in wanted}
+        now = time.monotonic()
+        due = [each for each in sorted(wanted) if now - self._checked.get(each, float("-inf")) > CHECK_SECONDS]
+        for swarm_id in due:
+            try:
+                await ensure_stream(settings.url, admin_credentials(self._keyring), swarm_id, settings.stream_max_bytes)
+            except ExchangeUnavailable as error:
+                return ExchangeFacts(configured=True, message=f"{error}; Nodes train on their own groups meanwhile")
+            self._checked[swarm_id] = time.monotonic()
+        if due or self.facts.reachable:
+            return ExchangeFacts(configured=True, reachable=True)
+        return self.facts
+
+    async def drop(self, swarm_id: str) -> None:
+        """Deletes a Swarm's stream. Raises ExchangeUnavailable."""
+        if self._settings is not None and self._keyring is not None:
+            self._checked.pop(swarm_id, None)
+            await delete_stream(self._settings.url, admin_credentials(self._keyring), swarm_id)

@@ -1,0 +1,105 @@
+"""From watch events to keys: each object goes into the store, and whoever it belongs to gets a pass."""
+
+import asyncio
+import logging
+
+from kubeswarm_api.names import FIELD_MANAGER, MANAGED_BY_LABEL, NODE_LABEL
+from kubeswarm_operator.context import Context
+from kubeswarm_operator.kube import ApiError
+from kubeswarm_operator.observe.snapshot import ChainFacts
+from kubeswarm_operator.observe.store import Key, key_of
+from kubeswarm_operator.resources import NODES, SWARMS, Object, Resource
+
+log = logging.getLogger(__name__)
+SELECTOR = f"{MANAGED_BY_LABEL}={FIELD_MANAGER}"
+#: Seconds between a watch's new listing and the look for what vanished meanwhile: kopf is then done with it.
+SWEEP_DELAY = 2.0
+
+
+class Feed:
+    """Enqueues passes."""
+
+    def __init__(self, context: Context, namespaces: list[str]) -> None:
+        self._context = context
+        self._namespaces = namespaces
+        self._sweeps: set[asyncio.Task[None]] = set()
+
+    def seen(self, resource: Resource, body: Object) -> None:
+        """An object as a watch or a listing shows it.
+
+        What our own write has told already brings no pass, except for Nodes: a Swarm's pass makes them and their own
+        passes write their status, and each must hear of the other.
+        """
+        if self._context.store.put(resource, body) or resource == NODES:
+            self._enqueue(resource, body)
+
+    def deleted(self, resource: Resource, body: Object) -> None:
+        """An object that is gone."""
+        self._context.store.remove(resource, body)
+        self._enqueue(resource, body)
+
+    def node_changed(self, key: Key) -> None:
+        """Something outside the cluster's objects has changed for a Node."""
+        self._context.node_queue.add(key)
+
+    def all_changed(self) -> None:
+        """Something has changed that any pass may depend on."""
+        for resource, queue in ((SWARMS, self._context.swarm_queue), (NODES, self._context.node_queue)):
+            for body in self._context.store.all(resource):
+                queue.add(key_of(body))
+
+    def chain_changed(self, before: ChainFacts, after: ChainFacts) -> None:
+        """Passes for whom the chain says something new."""
+        everywhere = ("configured", "owner", "reachable", "reason", "message")
+        if any(getattr(before, name) != getattr(after, name) for name in everywhere):
+            self.all_changed()
+            return
+        swarms = set(before.members.items()) ^ set(after.members.items())
+        nodes = set(before.attested.items()) ^ set(after.attested.items())
+        changed_swarms = {swarm for swarm, _ in swarms}
+        changed_nodes = {node for (_, node), _ in nodes}
+        for body in self._context.store.all(SWARMS):
+            if (body.get("status") or {}).get("swarmId") in changed_swarms:
+                self._context.swarm_queue.add(key_of(body))
+        for body in self._context.store.all(NODES):
+            if (body.get("status") or {}).get("nodeId") in changed_nodes:
+                self._context.node_queue.add(key_of(body))
+
+    def relisted(self, plural: str, resources: tuple[Resource, ...]) -> None:
+        """A watch had to list anew: what was deleted meanwhile is looked for."""
+        for resource in resources:
+            if resource.plural == plural:
+                task = asyncio.get_running_loop().create_task(self._sweep(resource))
+                self._sweeps.add(task)
+                task.add_done_callback(self._sweeps.discard)
+
+    async def _sweep(self, resource: Resource) -> None:
+        await asyncio.sleep(SWEEP_DELAY)
+        before = list(self._context.store.all(resource))
+        selector = {} if resource in (SWARMS, NODES) else {"labelSelector": SELECTOR}
+        try:
+            listed: list[Object] = []
+            for namespace in self._namespaces or [None]:
+                listed += await self._context.kube.list_all(resource, namespace, **selector)
+        except ApiError as error:
+            log.warning("no look for vanished objects", extra={"resource": resource.plural, "detail": str(error)[:300]})
+            return
+        for body in self._context.store.sweep(resource, before, listed):
+            log.info("noticed a deletion late", extra={"object": f"{resource.kind}/{'/'.join(key_of(body))}"})
+            self._enqueue(resource, body)
+
+    def _enqueue(self, resource: Resource, body: Object) -> None:
+        context, (namespace, name) = self._context, key_of(body)
+        if resource == SWARMS:
+            context.swarm_queue.add((namespace, name))
+            for node in context.store.of_swarm(namespace, name):
+                context.node_queue.add(key_of(node))
+        elif resource == NODES:
+            context.node_queue.add((namespace, name))
+            swarm = ((body.get("spec") or {}).get("swarm") or {}).get("name")
+            if swarm:
+                context.swarm_queue.add((namespace, swarm))
+        else:
+            node = (body["metadata"].get("labels") or {}).get(NODE_LABEL)
+            if node:
+                context.node_queue.add((namespace, node))

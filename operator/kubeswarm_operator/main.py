@@ -1,0 +1,71 @@
+"""What kopf is asked for: to watch, to keep the store, and to say when all is listed. A table of contents.
+
+No kopf handler does more than hand over: nothing here writes, retries or keeps state on objects.
+"""
+
+import asyncio
+from typing import Any
+
+import kopf
+
+from kubeswarm_operator import telemetry
+from kubeswarm_operator.feed import SELECTOR, Feed
+from kubeswarm_operator.kube import open_session
+from kubeswarm_operator.resources import CHILDREN, PODS, WATCHED, Resource
+
+#: Seconds: a quiet watch sends a bookmark each minute, so that silence for longer means a broken one.
+WATCH_INACTIVITY, WATCH_SERVER_TIMEOUT = 70.0, 150
+CHUNK = 500
+
+
+def registrations(feed: Feed, listed: asyncio.Event) -> kopf.OperatorRegistry:
+    """All of kopf's handlers. `listed` is set once every resource has been listed."""
+    registry = kopf.OperatorRegistry()
+    _login(registry, feed)
+    for resource in WATCHED:
+        _watch(registry, resource, feed, listed)
+    return registry
+
+
+def _login(registry: kopf.OperatorRegistry, feed: Feed) -> None:
+    @kopf.on.login(registry=registry)
+    async def session(**_: Any) -> kopf.AiohttpSession:
+        opened, server = open_session(lambda plural: feed.relisted(plural, WATCHED))
+        return kopf.AiohttpSession(server=server, aiohttp_session=opened)
+
+
+def _watch(registry: kopf.OperatorRegistry, resource: Resource, feed: Feed, listed: asyncio.Event) -> None:
+    where = (resource.group, resource.version, resource.plural)
+
+    # kopf runs indices for every listed or changed object, and event handlers only when all resources are listed.
+    @kopf.index(*where, id=f"store-{resource.plural}", registry=registry)
+    async def store(body: kopf.Body, **_: Any) -> None:
+        telemetry.watch_seen(resource.plural)
+        feed.seen(resource, dict(body))
+
+    @kopf.on.event(*where, id=f"event-{resource.plural}", registry=registry)
+    async def event(event: kopf.RawEvent, **_: Any) -> None:
+        listed.set()
+        if event["type"] == "DELETED":
+            telemetry.watch_seen(resource.plural)
+            feed.deleted(resource, dict(event["object"]))
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    """kopf as a watcher and nothing else."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.scanning.disabled = True  # no watching of CRDs and namespaces
+    settings.watching.inactivity_timeout = WATCH_INACTIVITY
+    settings.watching.server_timeout = WATCH_SERVER_TIMEOUT
+    settings.watching.connect_timeout = 10.0
+    settings.watching.chunk_size = CHUNK
+    settings.watching.reconnect_backoff = 1.0
+    settings.networking.request_timeout = 60.0
+    settings.networking.connect_timeout = 10.0
+    settings.queueing.idle_timeout = 1.0
+    settings.process.ultimate_exiting_timeout = 30.0
+    for resource in (*CHILDREN, PODS):
+        settings.watching.label_selectors[resource.group, resource.version, resource.plural] = SELECTOR
+    return settings

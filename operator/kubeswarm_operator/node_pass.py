@@ -1,0 +1,258 @@
+"""One pass over one Node: observe, decide, build, apply, report."""
+
+import secrets
+from base64 import b64decode
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from kubeswarm_api.conditions import Reason
+from kubeswarm_api.names import (
+    CREDENTIALS_KEY,
+    HEAD,
+    IDENTITY_KEY,
+    MODEL_DIR,
+    RAY_TOKEN_KEY,
+    ROLE_LABEL,
+    credentials_name,
+    identity_name,
+    ray_token_name,
+)
+from kubeswarm_api.node import NodeSpec, NodeStatus
+from kubeswarm_api.node_config import ExchangeConfig, NodeConfig
+from kubeswarm_api.spec_training import TrainingSpec
+from kubeswarm_contracts import Account, new_key, node_id
+from kubeswarm_operator.apply import Refused
+from kubeswarm_operator.build.claim import claim
+from kubeswarm_operator.build.config_map import config_map, restart_digest
+from kubeswarm_operator.build.deployment import deployment
+from kubeswarm_operator.build.disruption_budget import disruption_budget
+from kubeswarm_operator.build.meta import Owner
+from kubeswarm_operator.build.network_policy import Peers, network_policies
+from kubeswarm_operator.build.secrets import (
+    ADDRESS_ANNOTATION,
+    MINTED_FOR_ANNOTATION,
+    exchange_secret,
+    identity_secret,
+    ray_secret,
+)
+from kubeswarm_operator.build.service import head_service
+from kubeswarm_operator.build.stateful_set import stateful_set
+from kubeswarm_operator.context import Context
+from kubeswarm_operator.decide.completion import progress
+from kubeswarm_operator.decide.health import Problem, pod_ready, problems
+from kubeswarm_operator.decide.identity import swarm_id
+from kubeswarm_operator.decide.node_status import NodeFacts, node_status
+from kubeswarm_operator.decide.replicas import Replicas, replicas
+from kubeswarm_operator.decide.rolling import rolling
+from kubeswarm_operator.kube import Conflict
+from kubeswarm_operator.observe import looks
+from kubeswarm_operator.observe.snapshot import NodeSnapshot, Reports, parse_spec, parse_status
+from kubeswarm_operator.observe.store import Key
+from kubeswarm_operator.resources import CHILDREN, NODES, PODS, SECRETS, SWARMS, Object
+
+#: Seconds until a Node that isn't as it should be is looked at again without an event, and until one that is, is.
+LOOK_AGAIN, RESYNC = 5.0, 600.0
+
+
+async def node_pass(context: Context, key: Key) -> float | None:
+    """Returns seconds to the next look; None if the Node is gone."""
+    live = context.store.get(NODES, *key)
+    if live is None:
+        context.node_queue.forget(key)
+        return None
+    if "deletionTimestamp" in live["metadata"]:
+        return RESYNC
+    snapshot = _observe(context, live)
+    if snapshot.spec is None:
+        await context.reporter.node(live, snapshot.status, node_status(snapshot, _nothing(snapshot)))
+        return RESYNC
+    owner = _owner(snapshot, snapshot.spec)
+    swarm = _swarm_id(context, snapshot, snapshot.spec)
+    refused: Problem | None = None
+    node: str | None = None
+    facts = _nothing(snapshot)
+    if swarm is not None:
+        try:
+            node = await _identity(context, owner, snapshot.spec)
+            done = progress(snapshot, swarm, node)
+            facts = replace(facts, swarm_id=swarm, node_id=node, progress=done)
+            facts = replace(facts, replicas=replicas(snapshot.spec, done.complete))
+            await _apply(context, snapshot, snapshot.spec, owner, facts)
+        except Refused as error:
+            refused = Problem(Reason.API_REFUSED, f"{error}; change the spec field that it was made from")
+    snapshot = await _look_closer(context, _observe(context, live), snapshot.spec, swarm, facts.replicas)
+    found = tuple(problems(snapshot))
+    facts = replace(facts, problems=(refused, *found) if refused else found, rolling=rolling(snapshot))
+    await context.reporter.node(live, snapshot.status, node_status(snapshot, facts))
+    settled = not facts.problems and not facts.rolling and _all_ready(snapshot, facts.replicas)
+    return RESYNC if settled else LOOK_AGAIN
+
+
+def _observe(context: Context, live: Object) -> NodeSnapshot:
+    meta = live["metadata"]
+    namespace, name = meta["namespace"], meta["name"]
+    spec, invalid = parse_spec(NodeSpec, live)
+    swarm = context.store.get(SWARMS, namespace, spec.swarm.name) if spec and spec.swarm.name else None
+    children = {
+        (resource.kind, child["metadata"]["name"]): child
+        for resource in CHILDREN
+        for child in context.store.of_node(resource, namespace, name)
+    }
+    pods = tuple(sorted(context.store.of_node(PODS, namespace, name), key=lambda pod: pod["metadata"]["name"]))
+    head = next((pod["metadata"]["uid"] for pod in pods if pod["metadata"]["labels"].get(ROLE_LABEL) == HEAD), None)
+    return NodeSnapshot(
+        live=live,
+        spec=spec,
+        invalid=invalid,
+        status=parse_status(NodeStatus, live),
+        swarm=swarm,
+        children=children,
+        pods=pods,
+        reports=context.reports.reports((namespace, name), head) if head else Reports(),
+        missing=(),
+        refusals=(),
+        chain=context.chain.facts,
+        exchange=context.exchange.facts,
+        now=datetime.now(UTC),
+    )
+
+
+async def _look_closer(
+    context: Context, snapshot: NodeSnapshot, spec: NodeSpec, swarm: str | None, wanted: Replicas
+) -> NodeSnapshot:
+    """What must be asked for, only while something isn't as it should be."""
+    meta = snapshot.live["metadata"]
+    if swarm is None:
+        return replace(snapshot, missing=((SWARMS.kind, spec.swarm.name or ""),))
+    if not wanted.head:
+        return snapshot
+    heads = [pod for pod in snapshot.pods if pod["metadata"]["labels"].get(ROLE_LABEL) == HEAD]
+    if any(map(pod_ready, heads)):
+        return snapshot
+    missing = await looks.missing_references(context.kube, meta["namespace"], spec)
+    refused: tuple[str, ...] = ()
+    if not heads:
+        refused = await looks.refusals(context.kube, context.store, meta["namespace"], meta["name"], snapshot.now)
+    return replace(snapshot, missing=missing, refusals=refused)
+
+
+def _nothing(snapshot: NodeSnapshot) -> NodeFacts:
+    return NodeFacts(None, None, progress(snapshot, None, None), Replicas(0, 0), (), False)
+
+
+def _owner(snapshot: NodeSnapshot, spec: NodeSpec) -> Owner:
+    meta = snapshot.live["metadata"]
+    return Owner(meta["namespace"], meta["name"], meta["uid"], spec.swarm.name or "")
+
+
+def _swarm_id(context: Context, snapshot: NodeSnapshot, spec: NodeSpec) -> str | None:
+    if spec.swarm.join is not None:
+        return spec.swarm.join.swarm_id
+    if snapshot.swarm is None:
+        return None
+    recorded = (snapshot.swarm.get("status") or {}).get("swarmId")
+    return swarm_id(snapshot.swarm["metadata"]["uid"], context.chain.facts.owner, recorded)
+
+
+async def _identity(context: Context, owner: Owner, spec: NodeSpec) -> str:
+    """The Node's id, from its key, which is made if there is none."""
+    name = identity_name(owner.name)
+    live = context.store.get(SECRETS, owner.namespace, name)
+    address = ((live or {}).get("metadata", {}).get("annotations") or {}).get(ADDRESS_ANNOTATION)
+    if live is None or address is None:
+        key, address = new_key()
+        try:
+            await context.applier.create(identity_secret(owner, address, spec.identity.retain, key))
+        except Conflict:
+            address = await _existing_address(context, owner, name)
+    await context.applier.apply([identity_secret(owner, address, spec.identity.retain)])
+    return node_id(address)
+
+
+async def _existing_address(context: Context, owner: Owner, name: str) -> str:
+    """The address of a key that was there before: made by hand, or by us without its label having been seen."""
+    live = await context.kube.get(SECRETS, owner.namespace, name)
+    encoded = ((live or {}).get("data") or {}).get(IDENTITY_KEY, "")
+    try:
+        return Account(b64decode(encoded).decode()).address
+    except ValueError as error:
+        raise Refused(
+            422, "InvalidKey", f"Secret {name} holds no key under {IDENTITY_KEY}: correct or delete it"
+        ) from error
+
+
+async def _apply(context: Context, snapshot: NodeSnapshot, spec: NodeSpec, owner: Owner, facts: NodeFacts) -> None:
+    assert facts.swarm_id is not None and facts.node_id is not None
+    await _make_secret(context, owner, ray_token_name(owner.name))
+    exchange = await _exchange_secret(context, owner, spec, facts.swarm_id, facts.node_id)
+    config = node_config(context, owner, spec, facts.swarm_id)
+    mark = restart_digest(config)
+    images = context.config.images
+    peers = Peers(
+        context.namespace, config.chain.url if config.chain else None, context.exchange.url, bool(spec.model.hub)
+    )
+    workers = spec.rollout.workers
+    manifests = [
+        ray_secret(owner),
+        claim(owner, spec.storage),
+        config_map(owner, config),
+        head_service(owner),
+        disruption_budget(owner),
+        *network_policies(owner, peers, workers),
+        stateful_set(owner, spec, images, mark, facts.replicas.head, exchange),
+        *([deployment(owner, spec, images, mark, facts.replicas.rollout)] if workers else []),
+    ]
+    kept = [identity_secret(owner, "", True), *([exchange_secret(owner, "")] if exchange else [])]
+    await context.applier.apply(manifests)
+    await context.applier.prune(snapshot.children, [*manifests, *kept], owner.uid)
+
+
+def node_config(context: Context, owner: Owner, spec: NodeSpec, swarm: str) -> NodeConfig:
+    """What the Node's pods are told."""
+    training = TrainingSpec.model_validate({name: getattr(spec, name) for name in TrainingSpec.model_fields})
+    source = spec.model
+    model = source.hub or str(MODEL_DIR / source.path if source.path else MODEL_DIR)
+    exchange_url = context.exchange.url
+    return NodeConfig(
+        namespace=owner.namespace,
+        name=owner.name,
+        swarm=owner.swarm,
+        swarm_id=swarm,
+        index=spec.index,
+        training=training,
+        attest=spec.attest,
+        model_dir=model,
+        chain=context.chain.config,
+        exchange=ExchangeConfig(url=exchange_url) if exchange_url else None,
+    )
+
+
+async def _make_secret(context: Context, owner: Owner, name: str) -> None:
+    if context.store.get(SECRETS, owner.namespace, name) is None:
+        try:
+            await context.applier.create(ray_secret(owner, secrets.token_hex(32)))
+        except Conflict:
+            live = await context.kube.get(SECRETS, owner.namespace, name)
+            if RAY_TOKEN_KEY not in ((live or {}).get("data") or {}):
+                raise Refused(422, "InvalidSecret", f"Secret {name} has no {RAY_TOKEN_KEY}: delete it") from None
+
+
+async def _exchange_secret(context: Context, owner: Owner, spec: NodeSpec, swarm: str, node: str) -> str | None:
+    """The name of the Secret with the credentials for the exchange: minted here, or given to a Node that joined."""
+    if context.exchange.url is None:
+        return None
+    if spec.swarm.join is not None:
+        return spec.swarm.join.credentials
+    mark = context.exchange.minted_for(swarm, node)
+    if mark is None:
+        return None
+    name = credentials_name(owner.name)
+    live = context.store.get(SECRETS, owner.namespace, name)
+    minted = ((live or {}).get("metadata", {}).get("annotations") or {}).get(MINTED_FOR_ANNOTATION)
+    if live is None or minted != mark or CREDENTIALS_KEY not in live.get("data", {}):
+        await context.applier.apply([exchange_secret(owner, mark, context.exchange.credentials(swarm, node))])
+    return name
+
+
+def _all_ready(snapshot: NodeSnapshot, wanted: Replicas) -> bool:
+    return sum(map(pod_ready, snapshot.pods)) >= wanted.head + wanted.rollout

@@ -1,0 +1,1 @@
+"""From the cluster, the pods and the chain to frozen snapshots."""

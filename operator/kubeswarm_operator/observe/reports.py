@@ -1,0 +1,118 @@
+"""What head pods say of themselves: asked over HTTP by pod IP, with short deadlines, only while they run."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import aiohttp
+from pydantic import ValidationError
+
+from kubeswarm_api.names import ATTESTOR_PORT, HEAD, NODE_LABEL, ROLE_LABEL, TRAINER_PORT
+from kubeswarm_api.reports import AttestorReport, NodeReport
+from kubeswarm_operator.observe.snapshot import Reports
+from kubeswarm_operator.observe.store import Key, Store
+from kubeswarm_operator.resources import PODS, Object
+
+log = logging.getLogger(__name__)
+TIMEOUT_SECONDS = 2.0
+#: A report that could not be renewed for so long is dropped.
+STALE_SECONDS = 60.0
+#: Pods asked at a time, and bytes read of an answer at most.
+PARALLEL, MAX_BYTES = 16, 65536
+
+R = TypeVar("R", NodeReport, AttestorReport)
+
+
+@dataclass(frozen=True)
+class _Heard:
+    pod: str  # uid
+    at: float
+    reports: Reports
+
+
+class ReportPoller:
+    """The latest reports by Node."""
+
+    def __init__(self, store: Store, seconds: float, changed: Callable[[Key], None]) -> None:
+        self._store = store
+        self._seconds = seconds
+        self._changed = changed
+        self._heard: dict[Key, _Heard] = {}
+
+    def reports(self, node: Key, pod_uid: str | None) -> Reports:
+        """What the Node's pod of that uid said last."""
+        heard = self._heard.get(node)
+        return heard.reports if heard is not None and heard.pod == pod_uid else Reports()
+
+    async def poll(self) -> None:
+        """Asks all running head pods, for ever."""
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)) as session:
+            gate = asyncio.Semaphore(PARALLEL)
+            while True:
+                pods = {_node_of(pod): pod for pod in self._store.all(PODS) if _answers(pod)}
+                for node in self._heard.keys() - pods.keys():
+                    del self._heard[node]
+                    self._changed(node)
+                await asyncio.gather(*(self._ask(session, gate, node, pod) for node, pod in pods.items()))
+                await asyncio.sleep(self._seconds)
+
+    async def _ask(self, session: aiohttp.ClientSession, gate: asyncio.Semaphore, node: Key, pod: Object) -> None:
+        uid, address = pod["metadata"]["uid"], pod["status"]["podIP"]
+        host = f"[{address}]" if ":" in address else address
+        async with gate:
+            trainer = await _fetch(session, f"http://{host}:{TRAINER_PORT}/status", NodeReport)
+            attestor = await _fetch(session, f"http://{host}:{ATTESTOR_PORT}/status", AttestorReport)
+        before = self._heard.get(node)
+        if before is not None and before.pod == uid and time.monotonic() - before.at < STALE_SECONDS:
+            trainer, attestor = trainer or before.reports.trainer, attestor or before.reports.attestor
+        after = Reports(trainer, attestor)
+        if before is None or before.pod != uid or before.reports != after:
+            self._heard[node] = _Heard(uid, time.monotonic(), after)
+            self._changed(node)
+        elif trainer is not None:
+            self._heard[node] = _Heard(uid, time.monotonic(), after)
+
+
+async def _fetch(session: aiohttp.ClientSession, url: str, kind: type[R]) -> R | None:
+    try:
+        async with session.get(url, allow_redirects=False) as response:
+            if response.status != 200:
+                return None
+            data = await response.content.read(MAX_BYTES + 1)
+        return _parse(data, kind)
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return None
+
+
+def _parse(data: bytes, kind: type[R]) -> R | None:
+    """A report; None if it is too long or not one. Pods run what their users put into them."""
+    if len(data) > MAX_BYTES:
+        return None
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError:
+        return None
+
+
+def _answers(pod: Object) -> bool:
+    labels = pod["metadata"].get("labels") or {}
+    status = pod.get("status", {})
+    return (
+        labels.get(ROLE_LABEL) == HEAD
+        and NODE_LABEL in labels
+        and "deletionTimestamp" not in pod["metadata"]
+        and bool(status.get("podIP"))
+        and _any_running(status)
+    )
+
+
+def _any_running(status: Object) -> bool:
+    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    return any("running" in (container.get("state") or {}) for container in containers)
+
+
+def _node_of(pod: Object) -> Key:
+    return pod["metadata"]["namespace"], pod["metadata"]["labels"][NODE_LABEL]

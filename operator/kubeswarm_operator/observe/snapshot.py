@@ -1,0 +1,102 @@
+"""What one pass looks at: a frozen view of one Swarm or one Node and of all that belongs to it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from kubeswarm_api.node import NodeSpec, NodeStatus
+from kubeswarm_api.reports import AttestorReport, NodeReport
+from kubeswarm_api.swarm import SwarmSpec, SwarmStatus
+from kubeswarm_operator.resources import Object
+
+
+@dataclass(frozen=True)
+class ChainFacts:
+    """What is known of the chain. `configured` False: there is none, and nothing waits for it."""
+
+    configured: bool = False
+    owner: str | None = None  # address of the operator's account
+    reachable: bool = False
+    reason: str = ""  # a value of conditions.Reason, when something is wrong
+    message: str = ""
+    swarms: frozenset[str] = frozenset()  # ids that exist on the chain
+    members: Mapping[str, int] = field(default_factory=dict)  # members by swarm id
+    attested: Mapping[tuple[str, str], int] = field(default_factory=dict)  # rounds by (swarm id, node id)
+
+
+@dataclass(frozen=True)
+class ExchangeFacts:
+    """What is known of the exchange."""
+
+    configured: bool = False
+    reachable: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Reports:
+    """What a Node's head pod says of itself; None: it didn't answer."""
+
+    trainer: NodeReport | None = None
+    attestor: AttestorReport | None = None
+
+
+@dataclass(frozen=True)
+class SwarmSnapshot:
+    """One Swarm."""
+
+    live: Object
+    spec: SwarmSpec | None
+    invalid: str
+    status: SwarmStatus
+    nodes: tuple[Object, ...]  # those of its label, owned by it or not
+    taken: frozenset[str]  # names that its Nodes would have, but that others have
+    chain: ChainFacts
+    exchange: ExchangeFacts
+    now: datetime
+
+
+@dataclass(frozen=True)
+class NodeSnapshot:
+    """One Node."""
+
+    live: Object
+    spec: NodeSpec | None
+    invalid: str
+    status: NodeStatus
+    swarm: Object | None  # the Swarm of its spec.swarm.name
+    children: Mapping[tuple[str, str], Object]  # by (kind, name)
+    pods: tuple[Object, ...]
+    reports: Reports
+    missing: tuple[tuple[str, str], ...]  # (kind, name) of what the spec refers to and the namespace lacks
+    refusals: tuple[str, ...]  # why the API server refused the head's pod
+    chain: ChainFacts
+    exchange: ExchangeFacts
+    now: datetime
+
+
+Spec = TypeVar("Spec", SwarmSpec, NodeSpec)
+Status = TypeVar("Status", SwarmStatus, NodeStatus)
+
+
+def parse_spec(kind: type[Spec], live: Object) -> tuple[Spec | None, str]:
+    """The typed spec, or None with a message that names the fields that are wrong."""
+    try:
+        return kind.model_validate(live.get("spec") or {}), ""
+    except ValidationError as error:
+        problems = [
+            f"spec.{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+            for problem in error.errors(include_url=False)
+        ]
+        return None, "; ".join(problems[:8])[:2000]
+
+
+def parse_status(kind: type[Status], live: Object) -> Status:
+    """The typed status; an empty one where it was written by something else."""
+    try:
+        return kind.model_validate(live.get("status") or {})
+    except ValidationError:
+        return kind()

@@ -1,0 +1,112 @@
+"""The last known state of every watched object, fed by kopf's watches and by the answers to our own writes.
+
+kopf's own indices are not used for this, because they never hear of an object that was deleted while a watch was
+broken: after a new listing `sweep` finds those here.
+"""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable
+
+from kubeswarm_api.names import NODE_LABEL, SWARM_LABEL
+from kubeswarm_operator.resources import NODES, PODS, SECRETS, Object, Resource
+
+#: (namespace, name) of an object of a known resource.
+Key = tuple[str, str]
+#: uids of deleted objects that are remembered, so that a late event doesn't bring one back.
+_GONE = 10_000
+
+
+def key_of(body: Object) -> Key:
+    """Namespace and name."""
+    return body["metadata"]["namespace"], body["metadata"]["name"]
+
+
+def trim(resource: Resource, body: Object) -> Object:
+    """What is kept of an object: no field ownership, and of a Secret no content."""
+    meta = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
+    out = {**body, "metadata": meta}
+    if resource == SECRETS:
+        out["data"] = dict.fromkeys(body.get("data") or {}, "")
+    elif resource == PODS:
+        out["spec"] = {"nodeName": body.get("spec", {}).get("nodeName")}
+    return out
+
+
+class Store:
+    """All watched objects by resource, namespace and name; a Node's objects and a Swarm's Nodes also by their owner."""
+
+    def __init__(self) -> None:
+        self._objects: dict[Resource, dict[Key, Object]] = defaultdict(dict)
+        self._by_label: dict[tuple[Resource, str, str, str], dict[Key, Object]] = defaultdict(dict)
+        self._gone: OrderedDict[str, None] = OrderedDict()
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        """The object, or None."""
+        return self._objects[resource].get((namespace, name))
+
+    def all(self, resource: Resource) -> Iterable[Object]:
+        """All objects of a resource."""
+        return self._objects[resource].values()
+
+    def of_node(self, resource: Resource, namespace: str, node: str) -> list[Object]:
+        """Objects that carry a Node's label."""
+        return list(self._by_label.get((resource, namespace, NODE_LABEL, node), {}).values())
+
+    def of_swarm(self, namespace: str, swarm: str) -> list[Object]:
+        """Nodes that take part in a Swarm of their namespace."""
+        return list(self._by_label.get((NODES, namespace, SWARM_LABEL, swarm), {}).values())
+
+    def put(self, resource: Resource, body: Object) -> bool:
+        """Takes an object in, unless something newer is known of it. Returns whether anything changed."""
+        meta = body["metadata"]
+        if meta["uid"] in self._gone:
+            return False
+        key = key_of(body)
+        known = self._objects[resource].get(key)
+        same = known is not None and known["metadata"]["uid"] == meta["uid"]
+        if known and same and int(known["metadata"]["resourceVersion"]) >= int(meta["resourceVersion"]):
+            return False
+        if known is not None:
+            self._unindex(resource, key, known)
+        trimmed = trim(resource, body)
+        self._objects[resource][key] = trimmed
+        for index in self._indices(resource, trimmed):
+            self._by_label[index][key] = trimmed
+        return True
+
+    def remove(self, resource: Resource, body: Object) -> None:
+        """Forgets a deleted object."""
+        uid = body["metadata"]["uid"]
+        self._gone[uid] = None
+        if len(self._gone) > _GONE:
+            self._gone.popitem(last=False)
+        key = key_of(body)
+        known = self._objects[resource].get(key)
+        if known is not None and known["metadata"]["uid"] == uid:
+            del self._objects[resource][key]
+            self._unindex(resource, key, known)
+
+    def sweep(self, resource: Resource, before: Iterable[Object], listed: Iterable[Object]) -> list[Object]:
+        """Forgets what was known `before` a listing and isn't `listed`. Returns what was forgotten."""
+        alive = {body["metadata"]["uid"] for body in listed}
+        vanished = [body for body in before if body["metadata"]["uid"] not in alive]
+        for body in vanished:
+            self.remove(resource, body)
+        return vanished
+
+    def _unindex(self, resource: Resource, key: Key, body: Object) -> None:
+        for index in self._indices(resource, body):
+            bucket = self._by_label.get(index)
+            if bucket is not None:
+                bucket.pop(key, None)
+                if not bucket:
+                    del self._by_label[index]
+
+    @staticmethod
+    def _indices(resource: Resource, body: Object) -> list[tuple[Resource, str, str, str]]:
+        namespace = body["metadata"]["namespace"]
+        if resource == NODES:
+            swarm = ((body.get("spec") or {}).get("swarm") or {}).get("name")
+            return [(resource, namespace, SWARM_LABEL, swarm)] if swarm else []
+        node = (body["metadata"].get("labels") or {}).get(NODE_LABEL)
+        return [(resource, namespace, NODE_LABEL, node)] if node else []

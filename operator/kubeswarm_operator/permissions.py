@@ -1,0 +1,37 @@
+"""What the operator asks of the Kubernetes API: the chart's roles grant this and nothing else."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Verbs on resources of one API group."""
+
+    group: str
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+
+
+_OWNED = ("list", "watch", "create", "patch", "delete")
+
+#: In every namespace that is watched.
+WATCHED_RULES = (
+    Rule("kubeswarm.dev", ("swarms",), ("list", "watch", "patch")),
+    Rule("kubeswarm.dev", ("swarmnodes",), _OWNED),
+    Rule("kubeswarm.dev", ("swarms/status", "swarmnodes/status"), ("patch",)),
+    # Owner references with blockOwnerDeletion need this where that admission plugin is on.
+    Rule("kubeswarm.dev", ("swarms/finalizers", "swarmnodes/finalizers"), ("update",)),
+    Rule("", ("services", "configmaps"), _OWNED),
+    Rule("", ("secrets", "persistentvolumeclaims"), ("get", *_OWNED)),
+    Rule("", ("pods",), ("list", "watch")),
+    Rule("", ("events",), ("list", "create", "patch")),
+    Rule("apps", ("statefulsets", "deployments"), _OWNED),
+    Rule("networking.k8s.io", ("networkpolicies",), _OWNED),
+    Rule("policy", ("poddisruptionbudgets",), _OWNED),
+)
+
+#: In the operator's own namespace.
+OWN_RULES = (
+    Rule("coordination.k8s.io", ("leases",), ("get", "create", "update")),
+    Rule("", ("secrets",), ("get", "create")),
+)

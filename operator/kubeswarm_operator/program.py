@@ -1,0 +1,181 @@
+"""The operator's life: connect, wait for the resources to be served, watch, lead, work, end."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+import kopf
+
+from kubeswarm_api.base import GROUP, VERSION
+from kubeswarm_api.conditions import ConditionType
+from kubeswarm_api.errors import KubeSwarmError
+from kubeswarm_api.operator_config import OperatorConfig
+from kubeswarm_operator import endpoint, telemetry
+from kubeswarm_operator.apply import Applier
+from kubeswarm_operator.chain import ChainView
+from kubeswarm_operator.context import Context
+from kubeswarm_operator.exchange_link import ExchangeLink
+from kubeswarm_operator.feed import Feed
+from kubeswarm_operator.kube import ApiError, Kube, NotLeader, connect
+from kubeswarm_operator.lease import Lease
+from kubeswarm_operator.main import kopf_settings, registrations
+from kubeswarm_operator.node_pass import node_pass
+from kubeswarm_operator.observe.reports import ReportPoller
+from kubeswarm_operator.observe.store import Key, Store
+from kubeswarm_operator.observe.targets import chain_targets, swarm_ids
+from kubeswarm_operator.queue import WorkQueue
+from kubeswarm_operator.report import Reporter
+from kubeswarm_operator.resources import NODES, SWARMS
+from kubeswarm_operator.settings import identity, own_namespace
+from kubeswarm_operator.swarm_pass import swarm_pass
+
+log = logging.getLogger(__name__)
+SERVED_SECONDS = 2.0
+
+
+async def run(config: OperatorConfig) -> int:
+    """Runs until a signal (returns 0) or the loss of the Lease (returns 1)."""
+    namespace = own_namespace()
+    lease = Lease(config.lease, namespace, identity())
+    async with connect(lease.write_seconds) as kube:
+        context, feed = _assemble(config, namespace, kube, lease)
+        runner = await endpoint.serve(lambda: _refresh(context))
+        try:
+            return await _run(context, feed, lease)
+        finally:
+            await lease.release(kube)
+            await runner.cleanup()
+
+
+def _assemble(config: OperatorConfig, namespace: str, kube: Kube, lease: Lease) -> tuple[Context, Feed]:
+    store = Store()
+    chain = ChainView(
+        config.chain,
+        lambda: chain_targets(store, context.chain.facts),
+        lambda before, after: feed.chain_changed(before, after),
+        lease.write_seconds,
+    )
+    context = Context(
+        config=config,
+        namespace=namespace,
+        kube=kube,
+        store=store,
+        applier=Applier(kube, store),
+        reporter=Reporter(kube, store),
+        reports=ReportPoller(store, config.status_poll_seconds, lambda key: feed.node_changed(key)),
+        chain=chain,
+        exchange=ExchangeLink(config.exchange, namespace, lambda: swarm_ids(store), lambda: feed.all_changed()),
+        swarm_queue=WorkQueue(),
+        node_queue=WorkQueue(),
+    )
+    feed = Feed(context, config.namespaces)
+    return context, feed
+
+
+async def _run(context: Context, feed: Feed, lease: Lease) -> int:
+    await _served(context.kube)
+    listed, stop = asyncio.Event(), asyncio.Event()
+    own = [
+        asyncio.create_task(_lead(context, lease, listed), name="lead"),
+        asyncio.create_task(lease.keep(context.kube), name="lease"),
+    ]
+    watching = asyncio.create_task(
+        kopf.operator(
+            registry=registrations(feed, listed),
+            settings=kopf_settings(),
+            standalone=True,
+            clusterwide=not context.config.namespaces,
+            namespaces=context.config.namespaces,
+            stop_flag=stop,
+        ),
+        name="kopf",
+    )
+    await asyncio.wait([*own, watching], return_when=asyncio.FIRST_COMPLETED)
+    lost = any(task.done() for task in own)
+    stop.set()
+    for task in own:
+        task.cancel()
+    results = await asyncio.gather(*own, watching, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            log.error("the operator ends by an error", exc_info=result)
+            lost = True
+    return 1 if lost else 0
+
+
+async def _served(kube: Kube) -> None:
+    """Waits until the API server serves our resources."""
+    told = False
+    while True:
+        try:
+            if {SWARMS.plural, NODES.plural} <= await kube.served(GROUP, VERSION):
+                return
+            detail = "its CustomResourceDefinitions are not installed"
+        except ApiError as error:
+            detail = str(error)
+        if not told:
+            log.warning("waiting for the API server to serve kubeswarm.dev", extra={"detail": detail[:300]})
+            told = True
+        await asyncio.sleep(SERVED_SECONDS)
+
+
+async def _lead(context: Context, lease: Lease, listed: asyncio.Event) -> None:
+    """Everything that writes, once this replica leads and knows what there is."""
+    await lease.held()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_prepare_exchange(context))
+        group.create_task(context.exchange.poll())
+        group.create_task(context.reports.poll())
+        group.create_task(context.chain.poll())
+        await listed.wait()
+        log.info("all resources are listed")
+        for _ in range(context.config.workers):
+            group.create_task(context.swarm_queue.work(_pass(context, "Swarm", swarm_pass)))
+            group.create_task(context.node_queue.work(_pass(context, "Node", node_pass)))
+
+
+async def _prepare_exchange(context: Context) -> None:
+    while True:
+        try:
+            await context.exchange.prepare(context.kube)
+            return
+        except KubeSwarmError as error:
+            log.warning("the exchange's Secret is not ready", extra={"detail": str(error)[:300]})
+            await asyncio.sleep(5.0)
+
+
+def _pass(
+    context: Context, kind: str, one: Callable[[Context, Key], Awaitable[float | None]]
+) -> Callable[[Key], Awaitable[tuple[bool, float | None]]]:
+    async def run_pass(key: Key) -> tuple[bool, float | None]:
+        started, result, again = time.monotonic(), "ok", None
+        try:
+            again = await one(context, key)
+        except NotLeader:
+            result = "not_leader"
+        except KubeSwarmError as error:
+            result = "error"
+            log.warning("a pass failed", extra={"kind": kind, "key": "/".join(key), "detail": str(error)[:500]})
+        except Exception:  # a mistake of ours must not end the operator: it is logged whole, and tried again later
+            result = "bug"
+            log.exception("a pass failed unexpectedly", extra={"kind": kind, "key": "/".join(key)})
+        telemetry.RECONCILES.labels(kind, result).inc()
+        telemetry.RECONCILE_SECONDS.labels(kind).observe(time.monotonic() - started)
+        return result == "ok", again
+
+    return run_pass
+
+
+def _refresh(context: Context) -> None:
+    """Gauges that are computed when they are asked for."""
+    telemetry.QUEUE_DEPTH.labels("Swarm").set(context.swarm_queue.depth())
+    telemetry.QUEUE_DEPTH.labels("Node").set(context.node_queue.depth())
+    for resource, gauge in ((SWARMS, telemetry.SWARMS), (NODES, telemetry.NODES)):
+        ready = {"True": 0, "False": 0, "Unknown": 0}
+        for body in context.store.all(resource):
+            conditions = (body.get("status") or {}).get("conditions") or []
+            status = next((c["status"] for c in conditions if c["type"] == ConditionType.READY), "Unknown")
+            ready[status] += 1
+        for status, count in ready.items():
+            gauge.labels(status).set(count)

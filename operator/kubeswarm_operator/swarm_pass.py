@@ -1,0 +1,115 @@
+"""One pass over one Swarm: its Nodes, its stream on the exchange, its status."""
+
+import logging
+from datetime import UTC, datetime
+
+from kubeswarm_api.names import node_name
+from kubeswarm_api.swarm import SwarmSpec, SwarmStatus
+from kubeswarm_operator.build.meta import Owner
+from kubeswarm_operator.build.node import node
+from kubeswarm_operator.context import Context
+from kubeswarm_operator.decide.announcements import Announcement
+from kubeswarm_operator.decide.identity import swarm_id
+from kubeswarm_operator.decide.swarm_nodes import owned, swarm_nodes
+from kubeswarm_operator.decide.swarm_status import swarm_status
+from kubeswarm_operator.exchange import ExchangeUnavailable
+from kubeswarm_operator.observe.snapshot import SwarmSnapshot, parse_spec, parse_status
+from kubeswarm_operator.observe.store import Key
+from kubeswarm_operator.resources import NODES, SWARMS, Object
+
+log = logging.getLogger(__name__)
+#: Held by a Swarm that may have a stream on the exchange, until that is deleted.
+STREAM_FINALIZER = "kubeswarm.dev/exchange-stream"
+#: Seconds after its deletion when a Swarm is let go although its stream could not be deleted: streams age out.
+STREAM_PATIENCE = 60.0
+RESYNC, LOOK_AGAIN = 600.0, 5.0
+
+
+async def swarm_pass(context: Context, key: Key) -> float | None:
+    """Returns seconds to the next look; None if the Swarm is gone."""
+    live = context.store.get(SWARMS, *key)
+    if live is None:
+        context.swarm_queue.forget(key)
+        return None
+    snapshot = _observe(context, live)
+    meta = live["metadata"]
+    identity = swarm_id(meta["uid"], context.chain.facts.owner, snapshot.status.swarm_id)
+    if "deletionTimestamp" in meta:
+        return await _delete(context, snapshot, identity)
+    plan = swarm_nodes(snapshot)
+    if snapshot.spec is not None:
+        await _hold(context, live)
+        owner = Owner(meta["namespace"], meta["name"], meta["uid"])
+        await context.applier.apply(node(owner, snapshot.spec, index) for index in plan.indices)
+        for surplus in plan.surplus:
+            if "deletionTimestamp" not in surplus["metadata"]:
+                await context.applier.delete(surplus)
+        snapshot = _observe(context, context.store.get(SWARMS, *key) or live)
+    await context.reporter.swarm(
+        snapshot.live, snapshot.status, swarm_status(snapshot, identity, swarm_nodes(snapshot))
+    )
+    return RESYNC
+
+
+def _observe(context: Context, live: Object) -> SwarmSnapshot:
+    meta = live["metadata"]
+    spec, invalid = parse_spec(SwarmSpec, live)
+    labelled = context.store.of_swarm(meta["namespace"], meta["name"])
+    names = [node_name(meta["name"], index) for index in range(spec.nodes if spec else 0)]
+    others = (context.store.get(NODES, meta["namespace"], name) for name in names)
+    taken = frozenset(other["metadata"]["name"] for other in others if other and not owned(other, meta["uid"]))
+    return SwarmSnapshot(
+        live=live,
+        spec=spec,
+        invalid=invalid,
+        status=parse_status(SwarmStatus, live),
+        nodes=tuple(labelled),
+        taken=taken,
+        chain=context.chain.facts,
+        exchange=context.exchange.facts,
+        now=datetime.now(UTC),
+    )
+
+
+async def _hold(context: Context, live: Object) -> None:
+    """Puts our finalizer on a Swarm that is about to have a stream."""
+    finalizers = live["metadata"].get("finalizers") or []
+    if context.exchange.url is not None and STREAM_FINALIZER not in finalizers:
+        await _set_finalizers(context, live, [*finalizers, STREAM_FINALIZER])
+
+
+async def _set_finalizers(context: Context, live: Object, finalizers: list[str]) -> None:
+    meta = live["metadata"]
+    # the version makes it fail, rather than lose what another writer has put there meanwhile
+    patch = {"metadata": {"finalizers": finalizers or None, "resourceVersion": meta["resourceVersion"]}}
+    answer = await context.kube.merge(SWARMS, meta["namespace"], meta["name"], patch)
+    if answer.get("kind") == SWARMS.kind:
+        context.store.put(SWARMS, answer)
+
+
+async def _delete(context: Context, snapshot: SwarmSnapshot, identity: str) -> float:
+    """Nodes first, then the stream that they write to, then the Swarm itself. It always ends."""
+    meta = snapshot.live["metadata"]
+    finalizers = meta.get("finalizers") or []
+    if STREAM_FINALIZER not in finalizers:
+        return RESYNC
+    mine = [each for each in snapshot.nodes if owned(each, meta["uid"])]
+    for each in mine:
+        if "deletionTimestamp" not in each["metadata"]:
+            await context.applier.delete(each)
+    age = (snapshot.now - datetime.fromisoformat(meta["deletionTimestamp"])).total_seconds()
+    if (
+        any(context.store.get(NODES, meta["namespace"], each["metadata"]["name"]) for each in mine)
+        and age < STREAM_PATIENCE
+    ):
+        return LOOK_AGAIN
+    try:
+        await context.exchange.drop(identity)
+    except ExchangeUnavailable as error:
+        if age < STREAM_PATIENCE:
+            log.warning("the stream was not deleted yet", extra={"swarm": meta["name"], "detail": str(error)[:300]})
+            return LOOK_AGAIN
+        message = f"the Swarm's stream on the exchange was not deleted ({error}); its messages age out by themselves"
+        await context.reporter.announce(snapshot.live, Announcement("Warning", "StreamLeft", message))
+    await _set_finalizers(context, snapshot.live, [each for each in finalizers if each != STREAM_FINALIZER])
+    return RESYNC
