@@ -9,7 +9,7 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import nkeys
@@ -38,18 +38,9 @@ def operator_token(operator_seed: str, system_account: str) -> str:
     return _sign(operator_seed, public_key(operator_seed), "kubeswarm", claims)
 
 
-def account_token(operator_seed: str, account: str, name: str, disk_bytes: int) -> str:
-    """An account of this operator. `disk_bytes`: what its JetStream streams may store in all; 0 turns JetStream off."""
-    limits: dict[str, Any] = {
-        "subs": UNLIMITED,
-        "data": UNLIMITED,
-        "payload": UNLIMITED,
-        "conn": UNLIMITED,
-        "disallow_bearer": True,
-    }
-    if disk_bytes:
-        limits |= {"disk_storage": disk_bytes, "streams": UNLIMITED, "max_bytes_required": True}
-    return _sign(operator_seed, account, name, {"type": "account", "version": 2, "limits": limits})
+def account_token(operator_seed: str, account: str, name: str, nats: Mapping[str, Any]) -> str:
+    """An account of this operator; `nats`: its limits, exports and imports as they stand in the token."""
+    return _sign(operator_seed, account, name, {"type": "account", "version": 2, **nats})
 
 
 def user_token(

@@ -1,4 +1,12 @@
-"""The configuration of the NATS server that carries the exchange."""
+"""The configuration of the NATS server that carries the exchange.
+
+A publisher's permissions do not cover the reply subject that it asks for, and JetStream answers there with the rights of
+the stream's account: a Node in that account could have an answer sent to `$JS.API.STREAM.DELETE.…`. So Nodes are users
+of an account of their own, where no JetStream listens, and reach the streams' account by two services alone:
+publishing rollouts, and reading a stream message by message ("direct get").
+"""
+
+from typing import Any
 
 from kubeswarm_api.rollouts import MAX_BATCH_BYTES
 from kubeswarm_operator.exchange import jwt
@@ -10,6 +18,8 @@ MONITORING_PORT = 8222
 STORE_DIR = "/data"
 #: A message is a batch and its headers.
 MAX_MESSAGE_BYTES = MAX_BATCH_BYTES + 4096
+#: What the streams' account does for the Nodes' account.
+SERVICES = {"publish": "kubeswarm.*.groups.*", "read": "$JS.API.DIRECT.GET.*"}
 
 
 def nats_conf(
@@ -23,7 +33,34 @@ def nats_conf(
 
     It holds public keys and signed tokens, no private key. `store_bytes`: disk that all streams may take together.
     """
-    system, account = jwt.public_key(keyring.system), jwt.public_key(keyring.account)
+    system, streams, nodes = map(jwt.public_key, (keyring.system, keyring.streams, keyring.nodes))
+    accounts = {
+        system: jwt.account_token(keyring.operator, system, "system", {"limits": _limits()}),
+        streams: jwt.account_token(
+            keyring.operator,
+            streams,
+            "streams",
+            {
+                "limits": _limits(disk_storage=store_bytes, streams=jwt.UNLIMITED, max_bytes_required=True),
+                "exports": [
+                    {"name": name, "type": "service", "subject": subject} for name, subject in SERVICES.items()
+                ],
+            },
+        ),
+        nodes: jwt.account_token(
+            keyring.operator,
+            nodes,
+            "nodes",
+            {
+                "limits": _limits(imports=len(SERVICES)),
+                "imports": [
+                    {"name": name, "type": "service", "subject": subject, "account": streams}
+                    for name, subject in SERVICES.items()
+                ],
+            },
+        ),
+    }
+    preload = "\n".join(f"  {account}: {token}" for account, token in accounts.items())
     return f"""\
 server_name: kubeswarm-exchange
 listen: "0.0.0.0:{client_port}"
@@ -39,7 +76,11 @@ operator: {jwt.operator_token(keyring.operator, system)}
 system_account: {system}
 resolver: MEMORY
 resolver_preload: {{
-  {system}: {jwt.account_token(keyring.operator, system, "system", 0)}
-  {account}: {jwt.account_token(keyring.operator, account, "swarms", store_bytes)}
+{preload}
 }}
 """
+
+
+def _limits(**more: Any) -> dict[str, Any]:
+    unlimited = dict.fromkeys(("subs", "data", "payload", "conn", "exports"), jwt.UNLIMITED)
+    return {**unlimited, "disallow_bearer": True, **more}
