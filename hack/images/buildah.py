@@ -12,6 +12,7 @@ from typing import Any
 from hack.console import Problem, run
 
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+UV_CACHE = "/var/cache/uv-of-the-machine"
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Storage:
         """Build a Dockerfile and return the image's id (the digest of its configuration, in hex)."""
         id_file = self.cache / "containers" / "built-id"
         options: list[str | Path] = ["--layers", "--isolation", "chroot", "--pull-never", "--iidfile", id_file]
-        for name, value in arguments.items():
+        for name, value in {**arguments, "UV_CACHE_DIR": UV_CACHE}.items():
             options += ["--build-arg", f"{name}={value}"]
         for volume in _client_volumes():
             options += ["--volume", volume]
@@ -63,4 +64,4 @@ def _client_volumes() -> list[str]:
     volumes = [f"{bundle}:{CA_BUNDLE}:ro"] if bundle.is_file() else []
     uv_cache = Path(os.environ.get("UV_CACHE_DIR", "~/.cache/uv")).expanduser()
     uv_cache.mkdir(parents=True, exist_ok=True)
-    return [*volumes, f"{uv_cache}:/root/.cache/uv"]
+    return [*volumes, f"{uv_cache}:{UV_CACHE}"]
