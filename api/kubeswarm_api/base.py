@@ -10,6 +10,15 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
 
+#: Key of json_schema_extra: what is said at admission of a value that doesn't match the field's pattern.
+PATTERN_MESSAGE = "patternMessage"
+
+
+def pattern_message(message: str) -> dict[str, Any]:
+    """For a Field with a pattern: what the value must look like, for a person."""
+    return {PATTERN_MESSAGE: message}
+
+
 def cel(rule: str, message: str, **more: Any) -> dict[str, Any]:
     """A CEL validation rule as the CustomResourceDefinition wants it."""
     return {"rule": rule, "message": message, **more}

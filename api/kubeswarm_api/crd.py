@@ -5,12 +5,19 @@ from typing import Any
 from pydantic import BaseModel
 
 from kubeswarm_api import node, swarm
-from kubeswarm_api.base import GROUP, VERSION, Model, OneOf
+from kubeswarm_api.base import GROUP, PATTERN_MESSAGE, VERSION, Model, OneOf, cel
 
 _KEPT = (
     "type", "description", "default", "enum", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
     "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties",
 )  # fmt: skip
+
+
+#: Services, which are named after Nodes, are stricter than the API server is with custom resources.
+_LABEL_RULE = cel(
+    "self.metadata.name.matches(r'^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+    "metadata.name must begin with a letter and hold only a-z, 0-9 and -, because Services are named after it",
+)
 
 
 def schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -43,6 +50,9 @@ def _structural(raw: dict[str, Any], defs: dict[str, Any], types: dict[str, type
     for bound, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if bound in out:  # apiextensions/v1 has booleans here
             out[limit], out[bound] = out[bound], True
+    if PATTERN_MESSAGE in raw:  # a pattern's own message is the pattern: CEL has words for it
+        rule = f"self.matches(r'{out.pop('pattern')}')"
+        out["x-kubernetes-validations"] = [cel(rule, raw[PATTERN_MESSAGE])]
     if "const" in raw:
         out["enum"] = [raw["const"]]
     if out.get("type") == "integer":
@@ -136,7 +146,7 @@ def _definition(
                                 "spec": schema(spec),
                                 "status": schema(status),
                             },
-                            "x-kubernetes-validations": [name_rule],
+                            "x-kubernetes-validations": [_LABEL_RULE, name_rule],
                         }
                     },
                 }

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from kubeswarm_api.base import Model, OneOf, cel
+from kubeswarm_api.base import Model, OneOf, cel, pattern_message
 from kubeswarm_api.conditions import Condition
 from kubeswarm_api.spec_placement import PlacedSpec
 
@@ -10,7 +10,12 @@ from kubeswarm_api.spec_placement import PlacedSpec
 class Join(Model):
     """A Swarm that another cluster or namespace runs."""
 
-    swarm_id: str = Field(pattern=r"^0x[0-9a-f]{64}$", max_length=66, description="The Swarm's id on the chain.")
+    swarm_id: str = Field(
+        pattern=r"^0x[0-9a-f]{64}$",
+        max_length=66,
+        description="The Swarm's id on the chain.",
+        json_schema_extra=pattern_message("swarmId must be 0x and 64 digits of 0-9 and a-f, as in the Swarm's status"),
+    )
     credentials: str = Field(
         min_length=1,
         max_length=253,

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from kubeswarm_api.base import Model, OneOf, cel
+from kubeswarm_api.base import Model, OneOf, cel, pattern_message
 
 
 class RewardWeights(Model):
@@ -42,6 +42,7 @@ class ReasoningGymTask(Model):
         pattern=r"^[a-z][a-z0-9_]*$",
         max_length=64,
         description="The dataset's name in reasoning-gym, such as chain_sum.",
+        json_schema_extra=pattern_message("name must be a dataset of reasoning-gym, such as chain_sum: a-z, 0-9 and _"),
     )
     args: dict[str, JsonValue] = Field(
         default_factory=dict, max_length=32, description="The dataset's own arguments, without size and seed."

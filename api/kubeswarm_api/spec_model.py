@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from kubeswarm_api.base import Model, OneOf
+from kubeswarm_api.base import Model, OneOf, pattern_message
 
 
 class Lora(Model):
@@ -34,11 +34,13 @@ class ModelSource(OneOf):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(@[A-Za-z0-9._/-]+)?$",
         max_length=256,
         description="Model on a hub as owner/name, with @revision if wanted; fetched by the worker when it starts.",
+        json_schema_extra=pattern_message("hub must be owner/name or owner/name@revision"),
     )
     path: str = Field(
         default="",
         max_length=512,
         pattern=r"^([A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*)?$",
         description="Sub-directory of the image or claim that holds config.json. Empty: its root.",
+        json_schema_extra=pattern_message("path must be a relative directory such as models/base, without . and .."),
     )
     lora: Lora | None = Field(default=None, description="Train a low-rank adapter. Left out: all weights are trained.")

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from kubeswarm_api.base import Model, cel
+from kubeswarm_api.base import Model, cel, pattern_message
 from kubeswarm_api.spec_environment import Environment
 from kubeswarm_api.spec_model import ModelSource
 
@@ -88,9 +88,23 @@ class Storage(Model):
         pattern=r"^[1-9][0-9]*(Mi|Gi|Ti|M|G|T)$",
         max_length=16,
         description="Size of the claim, such as 10Gi.",
+        json_schema_extra=pattern_message("size must be a whole number of Mi, Gi, Ti, M, G or T, such as 10Gi"),
     )
     storage_class_name: str | None = Field(
         default=None, max_length=253, description="Its storage class. Left out: the cluster's default."
+    )
+
+    cel_rules = (
+        cel(
+            "quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0",
+            "size can't shrink, because volumes only grow: keep it or raise it",
+            fieldPath=".size",
+        ),
+        cel(
+            "has(self.storageClassName) == has(oldSelf.storageClassName) && "
+            "(!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
+            "storageClassName can't be changed after creation: make a new Swarm or Node",
+        ),
     )
 
 
