@@ -60,6 +60,7 @@ class Reason(StrEnum):
     CHAIN_UNREACHABLE = "ChainUnreachable"
     CHAIN_REJECTED = "ChainRejected"
     KEY_UNFUNDED = "KeyUnfunded"
+    SPOOL_DAMAGED = "SpoolDamaged"
     EXCHANGE_UNREACHABLE = "ExchangeUnreachable"
     API_REFUSED = "ApiRefused"
 
