@@ -1,0 +1,90 @@
+"""Puts the trainer of a Node together from its configuration and what its volume holds."""
+
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import torch
+
+from kubeswarm_api import names
+from kubeswarm_api.node_config import NodeConfig
+from kubeswarm_workers.environments.process import EnvironmentProcess
+from kubeswarm_workers.learn import checkpoint, snapshot
+from kubeswarm_workers.learn.model import Policy, load_tokenizer, resolve
+from kubeswarm_workers.learn.step import Learner
+from kubeswarm_workers.node import Node, engine_spec
+from kubeswarm_workers.place import Place
+from kubeswarm_workers.ports import Exchange, Notary
+from kubeswarm_workers.progress import Progress
+from kubeswarm_workers.report import Report
+from kubeswarm_workers.rollout import cluster
+from kubeswarm_workers.rollout.pool import Pool
+from kubeswarm_workers.text import Text
+from kubeswarm_workers.trainer import Trainer, spool
+
+log = logging.getLogger(__name__)
+
+#: Tokens of the sequence whose log-probabilities learner and engines compare after each transfer.
+PROBE_TOKENS = 128
+
+
+def assemble(
+    config: NodeConfig, place: Place, report: Report, stopping: Callable[[], bool], threads: int, stack: ExitStack
+) -> Trainer:
+    """The trainer, resumed from its latest checkpoint; everything that has to be closed is put on `stack`."""
+    training = config.training
+    workers = training.rollout.workers
+    ray_processes = cluster.start(place, head=None, engines=0 if workers else 1)
+    stack.callback(ray_processes.stop)
+    report.add_engine_files(ray_processes.metrics)
+
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    base = resolve(config.model_dir)
+    policy = Policy(base, training.model.lora, training.seed)
+    learner = Learner(policy, training.algorithm, training.rollout.temperature)
+    progress = resume(place, learner)
+    report.samples.before = report.samples.now = progress.samples
+    report.show(progress)
+
+    environment = EnvironmentProcess(training.environment, training.seed, training.evaluation.items)
+    stack.callback(environment.close)
+    text = Text(load_tokenizer(base))
+    probe = text.encode(environment.draw(config.index, 0, 1)[0].turns)[:PROBE_TOKENS]
+    notary, exchange = open_ports(config, place)
+    if exchange is not None:
+        stack.callback(exchange.close)
+
+    cluster.connect(ray_processes)
+    pool = Pool(engine_spec(config, learner), max(1, workers), report.waiting, stopping)
+    stack.callback(pool.close)
+    node = Node(config, environment, text, learner, pool, report, {}, probe, notary, exchange, stopping)
+    node.refresh_digests(changed_only=False)
+    return Trainer(node, place, base, progress)
+
+
+def resume(place: Place, learner: Learner) -> Progress:
+    """Brings the learner to the latest complete checkpoint, and makes sure that its record is in the spool."""
+    found = checkpoint.latest(place.checkpoints)
+    if found is None:
+        return Progress()
+    snapshot.restore(learner, found.tensors, found.state["random"])
+    progress = Progress.from_json(found.state["progress"])
+    assert progress.record is not None
+    spool(place, progress.record)
+    log.info("resumed", extra={"round": progress.round, "checkpoint": str(found.directory)})
+    return progress
+
+
+def open_ports(config: NodeConfig, place: Place) -> tuple[Notary | None, Exchange | None]:
+    """The attestor's socket and the exchange, where the configuration has a chain and an exchange."""
+    if config.chain is None:
+        return None, None
+    from kubeswarm_workers.attest import open_notary
+
+    notary = open_notary(place.path(names.ATTESTOR_SOCKET))
+    if config.exchange is None:
+        return notary, None
+    from kubeswarm_workers.exchange import open_exchange
+
+    return notary, open_exchange(config, place.path(names.EXCHANGE_CREDENTIALS_FILE), notary)

@@ -1,0 +1,39 @@
+"""How many threads this process may use, and environment variables that make them wait without spinning.
+
+Several engines and learners share a machine's cores; a thread that spins at a barrier takes time from its neighbours.
+Import this, and call `limit_threads`, before torch: the OpenMP runtime reads its variables once.
+"""
+
+import math
+import os
+from pathlib import Path
+
+
+def available() -> int:
+    """Cores of this container: the smaller of its CPU set and its quota, at least 1."""
+    cores = len(os.sched_getaffinity(0))
+    quota = _quota()
+    return max(1, min(cores, math.ceil(quota))) if quota else cores
+
+
+def _quota() -> float | None:
+    unified = Path("/sys/fs/cgroup/cpu.max")
+    if unified.exists():
+        limit, period = unified.read_text().split()
+        return None if limit == "max" else int(limit) / int(period)
+    legacy = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
+    if legacy.exists():
+        limit = int(legacy.read_text())
+        return limit / int(legacy.with_name("cpu.cfs_period_us").read_text()) if limit > 0 else None
+    return None
+
+
+def limit_threads() -> int:
+    """Sets the OpenMP variables for this process and its children, and returns the number of threads.
+
+    OMP_NUM_THREADS, if set already, is kept: the number of threads is part of what makes a run repeatable bit for bit.
+    """
+    count = int(os.environ.setdefault("OMP_NUM_THREADS", str(available())))
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    return count

@@ -1,0 +1,1 @@
+"""What the containers run: `python -m kubeswarm_workers.entrypoints.<role>`."""

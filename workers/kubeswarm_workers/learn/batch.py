@@ -1,0 +1,144 @@
+"""From groups of completions to packed rows, and from those to micro-batches of a bounded number of tokens.
+
+The completions of a prompt lie behind one copy of it in a row, each blind to the others: P + G x C tokens of work
+instead of G x (P + C).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from kubeswarm_api.rollouts import Group
+from kubeswarm_workers.learn.advantages import group_advantages
+
+Origin = Literal["local", "external"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A completion to learn from: token ids and the sampler's log-probabilities, both of shape (T,)."""
+
+    tokens: tuple[int, ...]
+    behaviour: tuple[float, ...]
+    advantage: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """Samples of one prompt, to be packed behind one copy of it."""
+
+    prompt: tuple[int, ...]
+    samples: tuple[Sample, ...]
+    origin: Origin
+
+    @property
+    def length(self) -> int:
+        """Tokens of the packed row."""
+        return len(self.prompt) + self.learnt
+
+    @property
+    def learnt(self) -> int:
+        """Completion tokens: what the loss is over."""
+        return sum(len(sample.tokens) for sample in self.samples)
+
+
+def rows_of(groups: Sequence[Group], origin: Origin) -> list[Row]:
+    """A row a group, with advantages within each group."""
+    return [
+        Row(
+            tuple(group.prompt_tokens),
+            tuple(
+                Sample(tuple(each.tokens), tuple(each.logprobs), advantage)
+                for each, advantage in zip(
+                    group.completions, group_advantages([each.reward for each in group.completions]), strict=True
+                )
+            ),
+            origin,
+        )
+        for group in groups
+    ]
+
+
+def split(row: Row, tokens: int) -> list[Row]:
+    """The row in parts of at most `tokens` tokens, each with the prompt again; a part has at least one sample."""
+    parts: list[list[Sample]] = [[]]
+    used = len(row.prompt)
+    for sample in row.samples:
+        if parts[-1] and used + len(sample.tokens) > tokens:
+            parts.append([])
+            used = len(row.prompt)
+        parts[-1].append(sample)
+        used += len(sample.tokens)
+    return [Row(row.prompt, tuple(part), row.origin) for part in parts]
+
+
+def micro_batches(rows: Sequence[Row], tokens: int) -> list[list[Row]]:
+    """Rows by length, longest first, cut so that rows x longest row stays within `tokens` (at least a row each)."""
+    batches: list[list[Row]] = []
+    for row in sorted((part for row in rows for part in split(row, tokens)), key=lambda row: -row.length):
+        if batches and (len(batches[-1]) + 1) * batches[-1][0].length <= tokens:
+            batches[-1].append(row)
+        else:
+            batches.append([row])
+    return batches
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """B packed rows, padded on the right to L tokens, with N completion tokens in all.
+
+    attend_B_1_L_L is True where a query (third axis) sees a key; rows_N and columns_N say where the hidden state is
+    that predicts each completion token.
+    """
+
+    tokens_B_L: Tensor
+    positions_B_L: Tensor
+    attend_B_1_L_L: Tensor
+    rows_N: Tensor
+    columns_N: Tensor
+    targets_N: Tensor
+    behaviour_N: Tensor
+    advantages_N: Tensor
+    local_N: Tensor
+
+
+def collate(rows: Sequence[Row], device: torch.device) -> Tensors:
+    """Packed rows as tensors. Padding is token 0 that sees, and is seen by, itself alone."""
+    longest = max(row.length for row in rows)
+    tokens: list[list[int]] = []
+    positions: list[list[int]] = []
+    segments: list[list[int]] = []
+    places: list[tuple[int, int]] = []
+    for index, row in enumerate(rows):
+        length = len(row.prompt)
+        ids, where, part = list(row.prompt), list(range(length)), [0] * length
+        for number, sample in enumerate(row.samples, start=1):
+            start = len(ids)
+            ids += sample.tokens
+            where += range(length, length + len(sample.tokens))
+            part += [number] * len(sample.tokens)
+            places += [(index, length - 1), *((index, column) for column in range(start, len(ids) - 1))]
+        padding = longest - len(ids)
+        tokens.append(ids + [0] * padding)
+        positions.append(where + [0] * padding)
+        segments.append(part + [-1] * padding)
+    segments_B_L = torch.tensor(segments)
+    keys_B_1_L, queries_B_L_1 = segments_B_L[:, None, :], segments_B_L[:, :, None]
+    causal_L_L = torch.ones(longest, longest, dtype=torch.bool).tril()
+    attend_B_L_L = causal_L_L & ((keys_B_1_L == 0) | ((keys_B_1_L == queries_B_L_1) & (keys_B_1_L > 0)))
+    attend_B_L_L = attend_B_L_L | torch.eye(longest, dtype=torch.bool)
+    samples = [(row, sample) for row in rows for sample in row.samples]
+    return Tensors(
+        torch.tensor(tokens, device=device),
+        torch.tensor(positions, device=device),
+        attend_B_L_L[:, None].to(device),
+        torch.tensor([row for row, _ in places], device=device),
+        torch.tensor([column for _, column in places], device=device),
+        torch.tensor([token for _, sample in samples for token in sample.tokens], device=device),
+        torch.tensor([value for _, sample in samples for value in sample.behaviour], device=device),
+        torch.tensor([sample.advantage for _, sample in samples for _ in sample.tokens], device=device),
+        torch.tensor([row.origin == "local" for row, sample in samples for _ in sample.tokens], device=device),
+    )

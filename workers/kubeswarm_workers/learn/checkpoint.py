@@ -1,0 +1,109 @@
+"""Checkpoints: one directory a finished round, there as a whole or not at all.
+
+Everything is written into a temporary directory and synced, the manifest with the digests of all files last; then the
+directory is renamed and its parent synced. On reading, the newest directory whose files match its manifest counts.
+"""
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from kubeswarm_api.encoding import canonical_json, digest
+from kubeswarm_workers.durable import sync_directory, write_synced
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+STATE = "state.json"
+KEEP = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was read: tensors by file name (without suffix), and the JSON state."""
+
+    round: int
+    directory: Path
+    tensors: dict[str, dict[str, torch.Tensor]]
+    state: dict[str, Any]
+
+
+def directory_of(folder: Path, round: int) -> Path:
+    """The directory of a round's checkpoint."""
+    return folder / f"round-{round:08d}"
+
+
+def save(folder: Path, round: int, tensors: Mapping[str, Mapping[str, torch.Tensor]], state: Mapping[str, Any]) -> Path:
+    """Writes the checkpoint of `round`, removes all but the newest KEEP, and returns its directory.
+
+    Raises OSError (disk full, read-only); what was there before is then untouched.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = directory_of(folder, round)
+    temporary = folder / f".{target.name}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        digests: dict[str, str] = {}
+        for name, group in tensors.items():
+            path = temporary / f"{name}.safetensors"
+            save_file({key: value.detach().cpu().contiguous() for key, value in group.items()}, path)
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+            digests[path.name] = _digest(path)
+        write_synced(temporary / STATE, canonical_json(state))
+        digests[STATE] = _digest(temporary / STATE)
+        write_synced(temporary / MANIFEST, canonical_json({"round": round, "files": digests}))
+        sync_directory(temporary)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    if target.exists():  # of a run whose checkpoint was found corrupt; its content is of no use
+        shutil.rmtree(target)
+    temporary.rename(target)
+    sync_directory(folder)
+    for old in _directories(folder)[:-KEEP]:
+        shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def latest(folder: Path) -> Checkpoint | None:
+    """The newest complete checkpoint; corrupt ones are reported and passed over."""
+    for directory in reversed(_directories(folder)):
+        try:
+            return _read(directory)
+        except (OSError, ValueError, KeyError) as error:
+            log.error("corrupt checkpoint, the one before is used", extra={"path": directory, "cause": str(error)})
+    return None
+
+
+def size(directory: Path) -> int:
+    """Bytes of a checkpoint."""
+    return sum(path.stat().st_size for path in directory.iterdir())
+
+
+def _directories(folder: Path) -> list[Path]:
+    return sorted(folder.glob("round-*")) if folder.is_dir() else []
+
+
+def _digest(path: Path) -> str:
+    return digest(path.read_bytes()).hex()
+
+
+def _read(directory: Path) -> Checkpoint:
+    manifest = json.loads((directory / MANIFEST).read_bytes())
+    for name, expected in manifest["files"].items():
+        if _digest(directory / name) != expected:
+            raise ValueError(f"{name} does not match the manifest")
+    tensors = {
+        Path(name).stem: load_file(directory / name) for name in manifest["files"] if name.endswith(".safetensors")
+    }
+    return Checkpoint(manifest["round"], directory, tensors, json.loads((directory / STATE).read_bytes()))

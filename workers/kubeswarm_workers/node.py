@@ -1,0 +1,81 @@
+"""The parts of one Node's trainer, put together: what a round works with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kubeswarm_api.node_config import NodeConfig
+from kubeswarm_api.records import Address
+from kubeswarm_workers.environments.contract import Environment
+from kubeswarm_workers.learn.step import Learner
+from kubeswarm_workers.ports import Exchange, Notary
+from kubeswarm_workers.report import Report
+from kubeswarm_workers.rollout.pool import Pool, Weights
+from kubeswarm_workers.rollout.sampling import EngineSpec
+from kubeswarm_workers.text import Text
+from kubeswarm_workers.weights import policy_digest
+
+NO_ADDRESS: Address = "0x" + "00" * 20
+STOP = "</answer>"
+#: Tokens of a prompt and its completion at most, where the model allows more.
+MAX_CONTEXT = 8192
+#: Mean gap of the probe's log-probabilities between learner and engine: 0.05 is usual in bfloat16, 6e-6 in float32,
+#: 0.5 and more a stale weight.
+PROBE_TOLERANCE = {"bfloat16": 0.2, "float32": 1e-3}
+#: Completions a held-out item: one alone is too noisy to compare two rounds by.
+HELD_OUT_SAMPLES = 4
+
+
+@dataclass
+class Node:
+    """One participant's parts. `digests` holds the digest of each tensor of the policy as it is now."""
+
+    config: NodeConfig
+    environment: Environment
+    text: Text
+    learner: Learner
+    pool: Pool
+    report: Report
+    digests: dict[str, bytes]
+    probe: tuple[int, ...]
+    notary: Notary | None
+    exchange: Exchange | None
+    stopping: Callable[[], bool]
+
+    @property
+    def node_id(self) -> Address:
+        """The identity on chain; the zero address without one."""
+        return self.notary.node_id if self.notary else NO_ADDRESS
+
+    def model_digest(self) -> bytes:
+        """The digest of the policy."""
+        return policy_digest(self.digests)
+
+    def refresh_digests(self, changed_only: bool) -> None:
+        """Takes the digests of the learner's tensors again, after a change of them."""
+        self.digests |= {tensor.name: tensor.digest() for tensor in self.learner.policy.packed(changed_only)}
+
+    def sync(self) -> None:
+        """Brings the engines to the learner's policy, with proof. Raises what Pool.sync does."""
+        policy = self.learner.policy
+        probe = list(self.probe)
+        tolerance = PROBE_TOLERANCE[str(policy.dtype).removeprefix("torch.")]
+        self.pool.sync(
+            Weights(self.model_digest(), policy.packed, probe, self.learner.sequence_logprobs(probe), tolerance)
+        )
+
+
+def engine_spec(config: NodeConfig, learner: Learner) -> EngineSpec:
+    """What the engines are started with."""
+    training = config.training
+    widest = max(
+        training.algorithm.prompts * training.algorithm.group_size, training.evaluation.items * HELD_OUT_SAMPLES
+    )
+    return EngineSpec(
+        model=config.model_dir,
+        dtype=str(learner.policy.dtype).removeprefix("torch."),
+        context=min(learner.policy.context, MAX_CONTEXT),
+        sequences=min(256, widest),
+        max_tokens=training.rollout.max_tokens,
+        temperature=training.rollout.temperature,
+        stop=STOP,
+    )

@@ -1,0 +1,72 @@
+"""What a Node has behind it: the part of a checkpoint that is neither tensors nor random state."""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kubeswarm_api.records import NO_DIGEST, RoundRecord
+
+
+@dataclass(frozen=True)
+class Samples:
+    """This Node's own completions since its first round: produced = trained + dropped + pending, at every instant."""
+
+    produced: int = 0
+    trained: int = 0
+    external: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def pending(self) -> int:
+        """Sampled, and neither learnt from nor dropped yet."""
+        return self.produced - self.trained - sum(self.dropped.values())
+
+    def drop(self, reason: str, count: int) -> "Samples":
+        """`count` fewer pending ones."""
+        dropped = Counter(self.dropped)
+        dropped[reason] += count
+        return replace(self, dropped={key: value for key, value in dropped.items() if value})
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The state after a finished round; `cursor` is how far the exchange was read."""
+
+    round: int = 0
+    record: RoundRecord | None = None
+    model: str = NO_DIGEST
+    samples: Samples = field(default_factory=Samples)
+    tokens: int = 0
+    groups_taken: int = 0
+    foreign_dropped: dict[str, int] = field(default_factory=dict)
+    cursor: int = 0
+    seen: frozenset[tuple[str, int]] = frozenset()
+
+    def to_json(self) -> dict[str, Any]:
+        """For a checkpoint's state."""
+        return {
+            "round": self.round,
+            "record": self.record.to_json() if self.record else None,
+            "model": self.model,
+            "samples": vars(self.samples),
+            "tokens": self.tokens,
+            "groupsTaken": self.groups_taken,
+            "foreignDropped": self.foreign_dropped,
+            "cursor": self.cursor,
+            "seen": sorted([node, round] for node, round in self.seen),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Progress":
+        """The inverse of `to_json`."""
+        return cls(
+            round=data["round"],
+            record=RoundRecord.model_validate(data["record"]) if data["record"] else None,
+            model=data["model"],
+            samples=Samples(**data["samples"]),
+            tokens=data["tokens"],
+            groups_taken=data["groupsTaken"],
+            foreign_dropped=data["foreignDropped"],
+            cursor=data["cursor"],
+            seen=frozenset((node, round) for node, round in data["seen"]),
+        )

@@ -1,0 +1,144 @@
+"""What the trainer says of itself over HTTP: /metrics, /status (a NodeReport as JSON), /healthz."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from kubeswarm_api import metrics as names
+from kubeswarm_api.records import REWARD_SCALE
+from kubeswarm_api.reports import HeldOutReport, NodeReport, Phase
+from kubeswarm_workers.metrics import ProcessFiles, Registry
+from kubeswarm_workers.progress import Progress, Samples
+
+log = logging.getLogger(__name__)
+
+
+class SampleCounters:
+    """The counters of completions, all from one value, so that they add up at every scrape.
+
+    Like every counter they count from the start of the process: what earlier ones did is taken off.
+    """
+
+    def __init__(self) -> None:
+        self.before = Samples()
+        self.now = Samples()
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        """The families of produced, trained, dropped and pending."""
+        before, now = self.before, self.now
+        produced = CounterMetricFamily(names.SAMPLES_PRODUCED.name, names.SAMPLES_PRODUCED.help)
+        produced.add_metric([], now.produced - before.produced)
+        trained = CounterMetricFamily(names.SAMPLES_TRAINED.name, names.SAMPLES_TRAINED.help, labels=["origin"])
+        trained.add_metric(["local"], now.trained - before.trained)
+        trained.add_metric(["external"], now.external - before.external)
+        dropped = CounterMetricFamily(names.SAMPLES_DROPPED.name, names.SAMPLES_DROPPED.help, labels=["reason"])
+        for reason, count in now.dropped.items():
+            dropped.add_metric([reason], count - before.dropped.get(reason, 0))
+        pending = GaugeMetricFamily(names.SAMPLES_PENDING.name, names.SAMPLES_PENDING.help)
+        pending.add_metric([], now.pending)
+        yield from (produced, trained, dropped, pending)
+
+
+class Report:
+    """The trainer's report and metrics; written by the round loop, read by the HTTP threads."""
+
+    def __init__(self, rounds: int) -> None:
+        self.registry = Registry()
+        self.samples = SampleCounters()
+        self.registry.collectors.register(self.samples)
+        self._status = NodeReport(phase=Phase.STARTING, rounds=rounds)
+        self.registry.gauge(names.TARGET_ROUNDS).set(rounds)
+
+    @property
+    def status(self) -> NodeReport:
+        """The report as it is now."""
+        return self._status
+
+    def update(self, **fields: object) -> None:
+        """Replaces fields of the report, in one step."""
+        self._status = self._status.model_copy(update=fields)
+
+    def show(self, progress: Progress) -> None:
+        """Puts what a Node has behind it into the report."""
+        self.registry.gauge(names.ROUND).set(progress.round)
+        self.update(
+            round=progress.round,
+            reward=progress.record.reward / REWARD_SCALE if progress.record else None,
+            samples=progress.samples.produced,
+            tokens=progress.tokens,
+            groups_taken=progress.groups_taken,
+            dropped=progress.foreign_dropped,
+            model=progress.model if progress.round else None,
+        )
+
+    def show_held_out(self, held_out: HeldOutReport | None) -> None:
+        """Puts the held-out measurements into the report."""
+        self.update(held_out=held_out)
+        if held_out is not None and held_out.latest is not None and held_out.exact_latest is not None:
+            self.registry.gauge(names.HELD_OUT_REWARD).set(held_out.latest)
+            self.registry.gauge(names.HELD_OUT_EXACT).set(held_out.exact_latest)
+
+    def waiting(self, message: str) -> None:
+        """Says what is waited for ("" for nothing); logged when it changes."""
+        if message != self._status.message:
+            self.update(message=message)
+            if message:
+                log.info(message)
+
+    @contextlib.contextmanager
+    def timed(self, phase: str, seconds: dict[str, float]) -> Iterator[None]:
+        """Measures a part of a round into the metrics and into `seconds`."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            taken = time.monotonic() - started
+            seconds[phase] = round(seconds.get(phase, 0.0) + taken, 3)
+            self.registry.histogram(names.PHASE_SECONDS).labels(phase).observe(taken)
+
+    def add_engine_files(self, directory: Path) -> None:
+        """Serves the metrics of this container's engines beside the trainer's."""
+        self.registry.collectors.register(ProcessFiles(directory))  # pyright: ignore[reportArgumentType]
+
+
+def serve(port: int, metrics: CollectorRegistry, report: Report | None = None) -> ThreadingHTTPServer:
+    """Serves on all interfaces, from a thread. Without a report there is no /status.
+
+    Raises OSError if the port is taken.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10
+
+        def do_GET(self) -> None:
+            if self.path == "/metrics":
+                self._answer(200, CONTENT_TYPE_LATEST, generate_latest(metrics))
+            elif self.path == "/status" and report is not None:
+                self._answer(200, "application/json", report.status.model_dump_json(by_alias=True).encode())
+            elif self.path == "/healthz":
+                self._answer(200, "text/plain", b"ok\n")
+            else:
+                self._answer(404, "text/plain", b"not found\n")
+
+        def _answer(self, code: int, kind: str, body: bytes) -> None:
+            self.send_response(code)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("", port), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    return server

@@ -1,0 +1,146 @@
+"""The Ray processes of one container: started as a child that cannot outlive us, with pinned ports and a token."""
+
+import contextlib
+import ctypes
+import logging
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubeswarm_api import names
+from kubeswarm_workers.durable import replace_file
+from kubeswarm_workers.metrics import DIRECTORY_ENV
+from kubeswarm_workers.place import Place
+
+#: Messages of weights pass through the store one at a time (weights.CHUNK_BYTES), requests and samples beside them.
+STORE_BYTES = 256 * 1024 * 1024
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent() -> None:
+    """In a child between fork and exec: the kernel sends it SIGTERM when its parent is gone, SIGKILL included."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def use_token(place: Place) -> None:
+    """Turns Ray's token authentication on, for this process and its children.
+
+    Ray reads this when it is imported. In a pod the token is mounted; on a bare machine it is made at the same place
+    under the root.
+    """
+    path = place.path(names.RAY_TOKEN_FILE)
+    if not path.exists():
+        replace_file(path, secrets.token_hex(32).encode())
+        path.chmod(0o600)
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
+
+
+@dataclass
+class RayProcesses:
+    """`ray start --block` and its files. `address` is where the head's control service listens."""
+
+    process: subprocess.Popen[bytes]
+    directory: Path
+    metrics: Path
+    address: str
+
+    def stop(self, seconds: float = 10.0) -> None:
+        """Ends Ray and everything that it started, and removes its files."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(seconds)
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def start(place: Place, *, head: str | None, engines: int) -> RayProcesses:
+    """Starts Ray in this container: as the head (`head` None) or joined to the head at that host.
+
+    `engines`: how many engines may run here. Call it from the main thread: the child dies with the thread that made it.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="kubeswarm-ray-"))
+    metrics = directory / "metrics"
+    metrics.mkdir()
+    host = _own_address(place)
+    address = f"{head or host}:{place.port(names.RAY_PORT)}"
+    first, last = names.RAY_WORKER_PORTS
+    arguments = [
+        f"--node-ip-address={host}",
+        f"--node-manager-port={place.port(names.RAY_NODE_MANAGER_PORT)}",
+        f"--object-manager-port={place.port(names.RAY_OBJECT_MANAGER_PORT)}",
+        f"--runtime-env-agent-port={place.port(names.RAY_RUNTIME_ENV_AGENT_PORT)}",
+        f"--dashboard-agent-grpc-port={place.port(names.RAY_AGENT_GRPC_PORT)}",
+        f"--dashboard-agent-listen-port={place.port(names.RAY_AGENT_LISTEN_PORT)}",
+        f"--metrics-export-port={place.port(names.RAY_METRICS_PORT)}",
+        f"--min-worker-port={place.port(first)}",
+        f"--max-worker-port={place.port(last)}",
+        "--num-cpus=0",
+        f'--resources={{"{names.RAY_ENGINE_RESOURCE}": {engines}}}' if engines else "--resources={}",
+        f"--object-store-memory={STORE_BYTES}",
+        "--disable-usage-stats",
+        "--include-log-monitor=false",
+        "--block",
+    ]
+    if head is None:
+        arguments += [
+            "--head",
+            f"--port={place.port(names.RAY_PORT)}",
+            "--include-dashboard=false",
+            "--no-monitor",
+            "--ray-client-server-port=0",
+            f"--temp-dir={directory}",
+        ]
+    else:
+        arguments.append(f"--address={address}")
+    environment = {
+        **os.environ,
+        DIRECTORY_ENV: str(metrics),
+        "RAY_memory_monitor_refresh_ms": "0",  # the container's own limit is the one that counts
+        "RAY_enable_metrics_collection": "0",
+        "RAY_prestart_worker_first_driver": "0",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ray.scripts.scripts", "start", *arguments],
+        env=environment,
+        stdout=subprocess.DEVNULL if head is None else None,
+        preexec_fn=die_with_parent,
+    )
+    return RayProcesses(process, directory, metrics, address)
+
+
+def connect(ray_processes: RayProcesses, seconds: float = 120.0) -> None:
+    """Connects this process to its head as the driver. Raises TimeoutError, or RuntimeError when Ray ended."""
+    import ray
+
+    deadline = time.monotonic() + seconds
+    while True:
+        if (code := ray_processes.process.poll()) is not None:
+            raise RuntimeError(f"ray start ended with code {code}: see {ray_processes.directory}/session_latest/logs")
+        try:
+            ray.init(
+                address=ray_processes.address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False
+            )
+            return
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"Ray's head did not answer within {seconds:g} s: {error}") from error
+            time.sleep(0.5)
+
+
+def _own_address(place: Place) -> str:
+    if not place.in_pod:
+        return "127.0.0.1"
+    import ray
+
+    return os.environ.get("POD_IP") or ray.util.get_node_ip_address()

@@ -1,0 +1,150 @@
+"""The engine actor: vLLM inside a Ray worker process."""
+
+import logging
+import os
+import time
+from typing import Any
+
+from kubeswarm_api import metrics as names
+from kubeswarm_workers.rollout.sampling import EngineSpec, Request, Sampled
+from kubeswarm_workers.weights import Packed
+
+#: Tokens of one forward pass at most. Prompts are never cut: seeds of requests do not survive that on a CPU.
+BATCH_TOKENS = 16384
+#: With 32 the example that all prompts share is computed once; the CPU's kernels want multiples of 32.
+BLOCK_TOKENS = 32
+MIN_CACHE_BYTES = 64 * 1024**2
+MAX_CACHE_BYTES = 4 * 1024**3
+
+
+def cache_bytes(config: Any, spec: EngineSpec, element_bytes: int) -> int:
+    """Bytes of a key-value cache that holds one round's completions at full length, between 64 MiB and 4 GiB."""
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    token = 2 * config.num_hidden_layers * heads * size * element_bytes
+    blocks = spec.sequences * (spec.max_tokens // BLOCK_TOKENS + 2) + spec.context // BLOCK_TOKENS + spec.sequences
+    return min(max(blocks * BLOCK_TOKENS * token, MIN_CACHE_BYTES), MAX_CACHE_BYTES)
+
+
+class Engine:
+    """One engine. Its methods run one at a time, in the order of the calls; each raises what vLLM raises."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        # vLLM reads these when it is imported. One process: the actor is the worker, and messages need no copy.
+        os.environ.update(
+            VLLM_ENABLE_V1_MULTIPROCESSING="0",
+            VLLM_NO_USAGE_STATS="1",
+            VLLM_CPU_OMP_THREADS_BIND="nobind",
+            VLLM_LOGGING_LEVEL="WARNING",
+        )
+        from vllm import LLM
+        from vllm.config import WeightTransferConfig
+        from vllm.platforms import current_platform
+
+        from kubeswarm_workers.learn.model import resolve
+        from kubeswarm_workers.metrics import Registry
+        from kubeswarm_workers.rollout.transfer import BACKEND
+
+        logging.getLogger("vllm.model_executor.model_loader.reload").setLevel(logging.ERROR)
+        from transformers import AutoConfig
+
+        directory = resolve(spec.model)
+        config = AutoConfig.from_pretrained(directory)
+        on_cpu = current_platform.is_cpu()
+        self._spec = spec
+        options: dict[str, Any] = {}
+        if on_cpu:
+            element_bytes = 4 if spec.dtype == "float32" else 2
+            options["block_size"] = BLOCK_TOKENS
+            options["kv_cache_memory_bytes"] = cache_bytes(config, spec, element_bytes)
+        self._llm: Any = LLM(
+            str(directory),
+            dtype=spec.dtype,  # pyright: ignore[reportArgumentType]
+            seed=0,
+            enforce_eager=on_cpu,
+            max_model_len=spec.context,
+            max_num_seqs=spec.sequences,
+            max_num_batched_tokens=max(BATCH_TOKENS, spec.context),
+            enable_chunked_prefill=False,
+            logprobs_mode="processed_logprobs",
+            disable_log_stats=True,
+            weight_transfer_config=WeightTransferConfig(backend=BACKEND),
+            **options,
+        )
+        self._metrics = Registry()
+        self._metrics.gauge(names.ENGINE_READY).set(1)
+
+    def start_update(self) -> None:
+        """Begins a transfer of weights."""
+        self._llm.collective_rpc("start_weight_update")
+
+    def receive(self, tensors: list[Packed]) -> None:
+        """Takes one message of the transfer."""
+        self._llm.collective_rpc("update_weights", args=({"tensors": tensors},))
+
+    def finish_update(self) -> bytes:
+        """Ends the transfer, forgets what was computed with the old weights, and returns the policy's digest."""
+        self._llm.collective_rpc("finish_weight_update")
+        self._forget()
+        return self._llm.collective_rpc(_digest)[0]
+
+    def _forget(self) -> None:
+        if not self._llm.reset_prefix_cache():
+            raise RuntimeError("the prefix cache was in use and could not be reset")
+
+    def generate(self, requests: list[Request]) -> list[list[Sampled]]:
+        """Samples all requests as one batch. The result follows from weights and requests alone: the cache is empty
+        before, since whether a prefix is found in it changes the composition of the batch and with it the rounding."""
+        from vllm import SamplingParams
+
+        self._forget()
+        started = time.monotonic()
+        outputs = self._llm.generate(
+            [{"prompt_token_ids": list(request.prompt)} for request in requests],
+            [
+                SamplingParams(
+                    n=request.samples,
+                    seed=request.seed,
+                    temperature=self._spec.temperature,
+                    max_tokens=self._spec.max_tokens,
+                    stop=[self._spec.stop],
+                    include_stop_str_in_output=True,
+                    logprobs=0,
+                )
+                for request in requests
+            ],
+            use_tqdm=False,
+        )
+        sampled = [[_sampled(each) for each in output.outputs] for output in outputs]
+        self._metrics.histogram(names.ENGINE_SECONDS).observe(time.monotonic() - started)
+        self._metrics.counter(names.ENGINE_TOKENS).inc(sum(len(each.tokens) for group in sampled for each in group))
+        return sampled
+
+    def logprobs(self, tokens: list[int]) -> list[float]:
+        """Log-probabilities of tokens 1.. of a sequence, shape (len - 1,), computed afresh."""
+        from vllm import SamplingParams
+
+        self._forget()
+        parameters = SamplingParams(temperature=1.0, max_tokens=1, prompt_logprobs=0, seed=0)
+        [output] = self._llm.generate([{"prompt_token_ids": tokens}], [parameters], use_tqdm=False)
+        assert output.prompt_logprobs is not None
+        return [
+            float(entry[token].logprob)
+            for entry, token in zip(output.prompt_logprobs[1:], tokens[1:], strict=True)
+            if entry is not None
+        ]
+
+    def process_id(self) -> int:
+        """Process id, once the engine is there."""
+        return os.getpid()
+
+
+def _digest(worker: Any) -> bytes:
+    return worker.weight_transfer_engine.digest()
+
+
+def _sampled(output: Any) -> Sampled:
+    logprobs = tuple(
+        float(entry[token].logprob) for entry, token in zip(output.logprobs, output.token_ids, strict=True)
+    )
+    return Sampled(tuple(output.token_ids), logprobs, output.finish_reason == "length")

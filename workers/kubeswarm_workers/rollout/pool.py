@@ -1,0 +1,220 @@
+"""The engines of one Node, as the trainer sees them: always the same number, with the learner's weights, or replaced.
+
+The requests of a round are dealt by index, a share an engine; the share of an engine that died is sampled again by its
+successor with the same seeds, so that the round's batch does not depend on who died.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayError
+
+from kubeswarm_api import names
+from kubeswarm_workers.rollout.engine import Engine
+from kubeswarm_workers.rollout.sampling import EngineSpec, Request, Sampled, shares
+from kubeswarm_workers.weights import Packed, chunks
+
+log = logging.getLogger(__name__)
+
+#: Seconds that one call to an engine may take, the first one after its start included.
+CALL_SECONDS = 900.0
+#: Engines lost in a row, without one call that worked, before the trainer gives up.
+MAX_LOSSES = 5
+POLL_SECONDS = 0.5
+
+
+class Stopped(Exception):
+    """The trainer was told to stop while it waited."""
+
+
+class EnginesFailed(Exception):
+    """Engines fail again and again: the message has the last cause."""
+
+
+class WeightsDiffer(Exception):
+    """After a transfer an engine does not hold the learner's policy."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The learner's policy: its digest; `pack(changed_only)`; and a sequence with its log-probabilities, which the
+    engines must find too, to `tolerance` in the mean."""
+
+    digest: bytes
+    pack: Callable[[bool], Iterator[Packed]]
+    probe_tokens: list[int]
+    probe_logprobs: list[float]
+    tolerance: float
+
+
+class Pool:
+    """`report(text)` is told what is waited for; `stopping()` ends every wait with Stopped."""
+
+    def __init__(
+        self, spec: EngineSpec, engines: int, report: Callable[[str], None], stopping: Callable[[], bool]
+    ) -> None:
+        self._spec = spec
+        self._report = report
+        self._stopping = stopping
+        self._actors: list[Any | None] = [None] * engines
+        self._fresh: set[int] = set(range(engines))
+        self._weights: Weights | None = None
+        self._losses = 0
+        self.mismatches = 0
+        self._remote = ray.remote(Engine)
+
+    def start(self) -> None:
+        """Waits until all engines answer, however long rollout pods take to come; says so meanwhile."""
+        starting = {
+            index: self._make(index).process_id.remote() for index, actor in enumerate(self._actors) if actor is None
+        }
+        while starting:
+            done, _ = ray.wait(list(starting.values()), timeout=POLL_SECONDS)
+            for index in [index for index, ref in starting.items() if ref in done]:
+                ref = starting.pop(index)
+                try:
+                    ray.get(ref)
+                except RayError as error:
+                    self._lose(index, error)
+                    starting[index] = self._make(index).process_id.remote()
+            if starting:
+                self._check_stop()
+                self._report(self._waiting_for(sorted(starting)))
+        self._report("")
+
+    def _waiting_for(self, missing: list[int]) -> str:
+        total = len(self._actors)
+        offered = int(ray.cluster_resources().get(names.RAY_ENGINE_RESOURCE, 0))
+        if offered < total:
+            return f"waiting for rollout pods: {offered} of {total} have joined"
+        return f"waiting for engines to start: {total - len(missing)} of {total} answer"
+
+    def _make(self, index: int) -> Any:
+        actor = self._remote.options(num_cpus=0, resources={names.RAY_ENGINE_RESOURCE: 1}, max_restarts=0).remote(
+            self._spec
+        )
+        self._actors[index] = actor
+        self._fresh.add(index)
+        return actor
+
+    def _lose(self, index: int, cause: BaseException) -> None:
+        """Counts the loss of an engine and makes sure that it is gone."""
+        self._losses += 1
+        text = str(cause).strip().splitlines()
+        log.warning(
+            "engine lost", extra={"engine": index, "cause": type(cause).__name__, "detail": (text or [""])[-1][:500]}
+        )
+        actor = self._actors[index]
+        if actor is not None:
+            ray.kill(actor)
+        self._actors[index] = None
+        if self._losses >= MAX_LOSSES:
+            raise EnginesFailed(f"{self._losses} engines lost in a row; the last one: {type(cause).__name__}: {cause}")
+
+    def sync(self, weights: Weights) -> None:
+        """Brings every engine to `weights`, and proves it: by digest, and by the probe's log-probabilities.
+
+        Raises WeightsDiffer if an engine still differs after it was sent everything, EnginesFailed, Stopped.
+        """
+        self._weights = weights
+        self._recover(lambda: self._send(set(range(len(self._actors)))))
+
+    def _recover(self, work: Callable[[], Any]) -> Any:
+        """Runs `work`; whenever it loses engines, replaces them and runs it again."""
+        while True:
+            self.start()
+            result = work()
+            if None not in self._actors:
+                self._losses = 0
+                return result
+
+    def _send(self, targets: set[int]) -> None:
+        assert self._weights is not None
+        for changed_only, group in ((False, targets & self._fresh), (True, targets - self._fresh)):
+            if group:
+                self._transfer(group, changed_only)
+
+    def _transfer(self, group: set[int], changed_only: bool) -> None:
+        weights = self._weights
+        assert weights is not None
+        self._call(group, "start_update")
+        for chunk in chunks(weights.pack(changed_only)):
+            self._call(group, "receive", ray.put(chunk))
+        digests = self._call(group, "finish_update")
+        probes = self._call(group, "logprobs", weights.probe_tokens)
+        for index in sorted(group):
+            if self._actors[index] is None:
+                continue
+            problem = self._difference(digests[index], probes[index])
+            if problem is None:
+                self._fresh.discard(index)
+                continue
+            self.mismatches += 1
+            if changed_only:
+                log.error("weights differ after a transfer; sending all", extra={"engine": index, "cause": problem})
+                self._fresh.add(index)
+                self._transfer({index}, changed_only=False)
+            else:
+                raise WeightsDiffer(f"engine {index}: {problem}")
+
+    def _difference(self, digest: bytes, probe: Sequence[float]) -> str | None:
+        weights = self._weights
+        assert weights is not None
+        if digest != weights.digest:
+            return f"it holds the policy {digest.hex()[:16]}, the learner {weights.digest.hex()[:16]}"
+        gaps = [abs(ours - theirs) for ours, theirs in zip(weights.probe_logprobs, probe, strict=True)]
+        gap = sum(gaps) / len(gaps)
+        if not gap <= weights.tolerance:
+            return f"log-probabilities of the probe are off by {gap:.3g} in the mean, at most {weights.tolerance:g}"
+        return None
+
+    def generate(self, requests: Sequence[Request]) -> list[list[Sampled]]:
+        """Samples all requests. Raises EnginesFailed, WeightsDiffer, Stopped."""
+        parts = shares(len(requests), len(self._actors))
+        results: dict[int, list[list[Sampled]]] = {}
+
+        def work() -> None:
+            self._send(set(self._fresh))
+            missing = {
+                index
+                for index, part in enumerate(parts)
+                if part and index not in results and self._actors[index] is not None
+            }
+            results.update(
+                self._call_each({index: ("generate", [requests[at] for at in parts[index]]) for index in missing})
+            )
+
+        self._recover(work)
+        return [sampled for index, part in enumerate(parts) if part for sampled in results[index]]
+
+    def _call(self, group: set[int], method: str, *args: Any) -> dict[int, Any]:
+        return self._call_each({index: (method, *args) for index in sorted(group) if self._actors[index] is not None})
+
+    def _call_each(self, calls: dict[int, tuple[Any, ...]]) -> dict[int, Any]:
+        """Makes the calls at once and waits; engines that fail or take too long are lost and have no result."""
+        refs = {index: getattr(self._actors[index], method).remote(*args) for index, (method, *args) in calls.items()}
+        deadline = time.monotonic() + CALL_SECONDS
+        results: dict[int, Any] = {}
+        for index, ref in refs.items():
+            while not ray.wait([ref], timeout=POLL_SECONDS)[0] and time.monotonic() < deadline:
+                self._check_stop()
+            try:
+                results[index] = ray.get(ref, timeout=0)
+            except (RayError, GetTimeoutError) as error:
+                self._lose(index, error)
+        return results
+
+    def _check_stop(self) -> None:
+        if self._stopping():
+            raise Stopped
+
+    def close(self) -> None:
+        """Ends the engines."""
+        for actor in self._actors:
+            if actor is not None:
+                ray.kill(actor)
+        self._actors = []

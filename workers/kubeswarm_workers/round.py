@@ -1,0 +1,164 @@
+"""One round of training, from prompts to the finished record. Nothing is written here."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from kubeswarm_api import metrics as names
+from kubeswarm_api.encoding import to_hex
+from kubeswarm_api.errors import InvalidBatch
+from kubeswarm_api.records import NO_DIGEST, REWARD_SCALE, RoundRecord
+from kubeswarm_api.rollouts import Group, RolloutBatch, SignedBatch
+from kubeswarm_workers.gather import groups_of, requests_of
+from kubeswarm_workers.learn import foreign
+from kubeswarm_workers.learn.batch import rows_of
+from kubeswarm_workers.learn.step import Update
+from kubeswarm_workers.node import NO_ADDRESS, Node
+from kubeswarm_workers.progress import Progress, Samples
+from kubeswarm_workers.rollout.pool import Stopped
+
+log = logging.getLogger(__name__)
+
+#: Stands for the chain in the records of a Node that has none; with it the registry is the zero address.
+NO_CHAIN = 2**32 - 1
+
+
+@dataclass
+class Played:
+    """A round: the progress after it, its record, mean rewards by task, what its update did, and seconds by phase."""
+
+    progress: Progress
+    record: RoundRecord
+    rewards: dict[str, float]
+    update: Update
+    seconds: dict[str, float]
+
+
+def play(node: Node, before: Progress) -> Played:
+    """Plays the round after `before` up to and with its update.
+
+    Raises Stopped before the update has begun, never after: then `before` still holds for model and optimiser.
+    """
+    number = before.round + 1
+    model_before = to_hex(node.model_digest())
+    seconds: dict[str, float] = {}
+    groups, samples, tokens = _rollouts(node, before.samples, number, seconds)
+    batch = RolloutBatch(
+        swarm_id=node.config.swarm_id, node_id=node.node_id, round=number, model=model_before, groups=groups
+    )
+    root = batch.root()
+    with node.report.timed("exchange", seconds):
+        _publish(node, batch, root)
+        taken, cursor = _take(node, before, number)
+    if node.stopping():
+        raise Stopped
+
+    with node.report.timed("update", seconds):
+        update = node.learner.update([*rows_of(groups, "local"), *rows_of(taken.groups, "external")])
+        node.refresh_digests(changed_only=True)
+    own, external = _completions(groups), _completions(taken.groups)
+    samples = replace(samples, trained=samples.trained + own, external=samples.external + external)
+    node.report.samples.now = samples
+    record = _record(node, before.record, batch, to_hex(root))
+    progress = replace(
+        before,
+        round=number,
+        record=record,
+        model=record.model_after,
+        samples=samples,
+        tokens=before.tokens + tokens,
+        groups_taken=before.groups_taken + len(taken.groups),
+        foreign_dropped=dict(Counter(before.foreign_dropped) + taken.dropped),
+        cursor=cursor,
+        seen=frozenset(taken.seen),
+    )
+    return Played(progress, record, _rewards(groups), update, seconds)
+
+
+def _completions(groups: Sequence[Group]) -> int:
+    return sum(len(group.completions) for group in groups)
+
+
+def _rewards(groups: Sequence[Group]) -> dict[str, float]:
+    by_task: dict[str, list[float]] = {}
+    for group in groups:
+        by_task.setdefault(group.task, []).extend(each.reward for each in group.completions)
+    return {task: sum(rewards) / len(rewards) for task, rewards in by_task.items()}
+
+
+def _rollouts(node: Node, samples: Samples, number: int, seconds: dict[str, float]) -> tuple[list[Group], Samples, int]:
+    """This Node's own groups of the round, the counters after them, and the tokens sampled."""
+    algorithm = node.config.training.algorithm
+    with node.report.timed("generate", seconds):
+        prompts = node.environment.draw(node.config.index, number, algorithm.prompts)
+        requests = requests_of(node, prompts, algorithm.group_size, node.config.index, number)
+        sampled = node.pool.generate(requests)
+    produced = sum(len(group) for group in sampled)
+    tokens = sum(len(each.tokens) for group in sampled for each in group)
+    samples = replace(samples, produced=samples.produced + produced)
+    node.report.samples.now = samples
+    node.report.registry.counter(names.TOKENS).inc(tokens)
+    with node.report.timed("score", seconds):
+        groups = groups_of(node, prompts, requests, sampled)
+    samples = samples.drop("score", produced - _completions(groups))
+    node.report.samples.now = samples
+    return groups, samples, tokens
+
+
+def _publish(node: Node, batch: RolloutBatch, root: bytes) -> None:
+    """Signs and hands over the batch, best effort: a round never waits for the exchange."""
+    if node.exchange is None or node.notary is None:
+        return
+    try:
+        node.exchange.publish(SignedBatch(batch=batch, signature=node.notary.sign(batch.round, root)))
+        node.report.registry.counter(names.BATCHES_PUBLISHED).inc()
+    except (OSError, InvalidBatch) as error:
+        log.warning("batch not published", extra={"round": batch.round, "cause": str(error)})
+
+
+def _take(node: Node, before: Progress, number: int) -> tuple[foreign.Taken, int]:
+    """Foreign groups for this round, and how far the exchange was read."""
+    sharing, training = node.config.training.sharing, node.config.training
+    if node.exchange is None or sharing.external == 0:
+        return foreign.Taken(seen=set(before.seen)), before.cursor
+    arrived = node.exchange.received(before.cursor)
+    rules = foreign.Rules(
+        node_id=node.node_id,
+        swarm_id=node.config.swarm_id,
+        round=number,
+        max_age=sharing.max_age_rounds,
+        limit=sharing.external,
+        group_size=training.algorithm.group_size,
+        max_tokens=training.rollout.max_tokens,
+        vocabulary=node.learner.policy.vocabulary,
+    )
+    batches = [signed.batch for _, signed in arrived]
+    taken = foreign.take(batches, before.seen, rules, node.environment, node.text)
+    registry = node.report.registry
+    registry.counter(names.GROUPS_RECEIVED).inc(sum(len(batch.groups) for batch in batches))
+    registry.counter(names.GROUPS_TAKEN).inc(len(taken.groups))
+    for reason, count in taken.dropped.items():
+        registry.counter(names.GROUPS_DROPPED).labels(reason).inc(count)
+    return taken, max([before.cursor, *(cursor for cursor, _ in arrived)])
+
+
+def _record(node: Node, previous: RoundRecord | None, batch: RolloutBatch, root: str) -> RoundRecord:
+    chain = node.config.chain
+    completions = [each for group in batch.groups for each in group.completions]
+    mean = sum(each.reward for each in completions) / len(completions) if completions else 0.0
+    return RoundRecord(
+        chain_id=chain.chain_id if chain else NO_CHAIN,
+        registry=chain.node_registry if chain else NO_ADDRESS,
+        swarm_id=batch.swarm_id,
+        node_id=batch.node_id,
+        round=batch.round,
+        previous=to_hex(previous.digest()) if previous else NO_DIGEST,
+        config=to_hex(node.config.config_digest()),
+        model_before=batch.model,
+        model_after=to_hex(node.model_digest()),
+        rollouts_root=root,
+        samples=len(completions),
+        reward=round(REWARD_SCALE * mean),
+        tokens=sum(len(each.tokens) for each in completions),
+    )

@@ -1,0 +1,46 @@
+"""Conversations to token ids and back: the model's chat template where it has one, plain text where not."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from jinja2 import TemplateError
+
+from kubeswarm_workers.environments.contract import Turn
+
+
+class Text:
+    """Wraps a tokenizer. The same turns give the same ids on every Node: foreign prompts are compared id by id."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def encode(self, turns: Sequence[Turn]) -> tuple[int, ...]:
+        """The prompt's token ids, ending where the assistant's answer begins."""
+        text = self._templated(turns) if self._tokenizer.chat_template else plain(turns)
+        return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of a completion, without special tokens."""
+        return self._tokenizer.decode(list(tokens), skip_special_tokens=True)
+
+    def _templated(self, turns: Sequence[Turn]) -> str:
+        try:
+            return self._apply(turns)
+        except TemplateError:
+            return self._apply(without_system(turns))
+
+    def _apply(self, turns: Sequence[Turn]) -> str:
+        messages = [{"role": turn.role, "content": turn.content} for turn in turns]
+        return self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+
+
+def plain(turns: Sequence[Turn]) -> str:
+    """The conversation as text for a model without a chat template: a blank line between questions."""
+    return "".join(turn.content + ("\n" if turn.role == "user" else "\n\n") for turn in turns)
+
+
+def without_system(turns: Sequence[Turn]) -> list[Turn]:
+    """The same for a template that knows no system role: what it said stands before the first question."""
+    system = [turn.content for turn in turns if turn.role == "system"]
+    rest = [turn for turn in turns if turn.role != "system"]
+    return [Turn(rest[0].role, "\n\n".join([*system, rest[0].content])), *rest[1:]]

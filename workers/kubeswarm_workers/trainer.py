@@ -1,0 +1,126 @@
+"""The life of a Node's trainer between start and end: round after round, each written before it counts."""
+
+import logging
+from pathlib import Path
+
+from kubeswarm_api import metrics as names
+from kubeswarm_api.records import REWARD_SCALE, RoundRecord
+from kubeswarm_api.reports import Phase
+from kubeswarm_workers import heldout
+from kubeswarm_workers.durable import replace_file
+from kubeswarm_workers.environments.contract import Prompt
+from kubeswarm_workers.gather import measure
+from kubeswarm_workers.learn import checkpoint, snapshot
+from kubeswarm_workers.learn.export import export
+from kubeswarm_workers.node import Node
+from kubeswarm_workers.place import Place
+from kubeswarm_workers.progress import Progress
+from kubeswarm_workers.rollout.pool import Stopped
+from kubeswarm_workers.round import Played, play
+
+log = logging.getLogger(__name__)
+
+
+def spool(place: Place, record: RoundRecord) -> None:
+    """Makes sure that the record lies in the spool, whole. The round is done when it does."""
+    path = place.spool / f"{record.round:08d}.json"
+    if not path.exists():
+        replace_file(path, record.to_bytes())
+
+
+class Trainer:
+    """Drives a Node from its last finished round to the last one of its spec."""
+
+    def __init__(self, node: Node, place: Place, base: Path, progress: Progress) -> None:
+        self._node = node
+        self._place = place
+        self._base = base
+        self._progress = progress
+        self._measured = heldout.read(place.held_out, progress.round)
+
+    def train(self) -> None:
+        """Plays the rounds that are missing, and leaves the trained model on the volume.
+
+        Raises Stopped between rounds or before an update, with every finished round on the disk.
+        """
+        node, training = self._node, self._node.config.training
+        self._sync({})
+        node.report.update(phase=Phase.TRAINING)
+        held_out = node.environment.held_out() if training.evaluation.items else []
+        self._measure(held_out, {})
+        while self._progress.round < training.rounds:
+            if node.stopping():
+                raise Stopped
+            played = play(node, self._progress)
+            self._write(played)
+            self._sync(played.seconds)
+            self._log(played)
+            self._measure(held_out, {})
+        export(node.learner.policy, self._base, self._place.trained_model)
+
+    def _write(self, played: Played) -> None:
+        """Checkpoint, then record. From here on the round counts."""
+        node, progress = self._node, played.progress
+        with node.report.timed("checkpoint", played.seconds):
+            tensors, randomness = snapshot.take(node.learner)
+            state = {"progress": progress.to_json(), "random": randomness}
+            directory = checkpoint.save(self._place.checkpoints, progress.round, tensors, state)
+            spool(self._place, played.record)
+        self._progress = progress
+        registry = node.report.registry
+        registry.counter(names.ROUNDS).inc()
+        registry.gauge(names.CHECKPOINT_BYTES).set(checkpoint.size(directory))
+        registry.gauge(names.LOSS).set(played.update.loss)
+        registry.gauge(names.GRAD_NORM).set(played.update.grad_norm)
+        registry.gauge(names.CLIPPED).set(played.update.clipped)
+        for origin, gap in played.update.gap.items():
+            registry.gauge(names.LOGPROB_GAP).labels(origin).set(gap)
+        for task, reward in played.rewards.items():
+            registry.gauge(names.REWARD).labels(task).set(reward)
+        node.report.update(checkpoint=str(directory))
+        node.report.show(progress)
+
+    def _sync(self, seconds: dict[str, float]) -> None:
+        node = self._node
+        before = node.pool.mismatches
+        counter = node.report.registry.counter(names.WEIGHT_SYNCS)
+        with node.report.timed("sync", seconds):
+            try:
+                node.sync()
+                counter.labels("ok").inc()
+            finally:
+                counter.labels("mismatch").inc(node.pool.mismatches - before)
+
+    def _measure(self, prompts: list[Prompt], seconds: dict[str, float]) -> None:
+        """Measures where it is due after this round and not done yet: also what a crash left out."""
+        node, number = self._node, self._progress.round
+        training = node.config.training
+        due = number % training.evaluation.every == 0 or number == training.rounds
+        if prompts and due and (not self._measured or self._measured[-1].round < number):
+            with node.report.timed("evaluate", seconds):
+                result = measure(node, prompts, number)
+            if result is not None:
+                self._measured.append(result)
+                heldout.write(self._place.held_out, self._measured)
+                log.info("held-out", extra={**vars(result), "seconds": seconds})
+        node.report.show_held_out(heldout.report_of(self._measured))
+
+    def _log(self, played: Played) -> None:
+        update, record = played.update, played.record
+        log.info(
+            "round finished",
+            extra={
+                "round": record.round,
+                "reward": record.reward / REWARD_SCALE,
+                "loss": update.loss,
+                "lossHex": update.loss.hex(),
+                "gradNorm": round(update.grad_norm, 5),
+                "gap": {origin: round(gap, 6) for origin, gap in update.gap.items()},
+                "clipped": round(update.clipped, 5),
+                "samples": record.samples,
+                "tokens": record.tokens,
+                "taken": played.progress.groups_taken,
+                "model": record.model_after,
+                "seconds": played.seconds,
+            },
+        )
