@@ -23,6 +23,8 @@ GAS_MARGIN = 25
 #: Where the endpoint suggests none, in wei per gas.
 DEFAULT_TIP = GWEI // 10
 _POLL_SECONDS = 0.25
+#: An endpoint may count a transaction a moment before it has its receipt, longer where several nodes answer in turn.
+_RECEIPT_LAG_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -158,15 +160,18 @@ class Sender:
         return higher
 
     def _await(self, hashes: list[Digest], nonce: int, until: float) -> Receipt | None:
+        taken_since: float | None = None
         while True:
-            used = self._nonce() > nonce
+            if taken_since is None and self._nonce() > nonce:
+                taken_since = time.monotonic()
             for tx_hash in reversed(hashes):
                 found = self._chain.rpc.request("eth_getTransactionReceipt", tx_hash)
                 if found is not None:
                     return self._receipt(found)
-            if used:
+            now = time.monotonic()
+            if taken_since is not None and now >= taken_since + _RECEIPT_LAG_SECONDS:
                 raise self._taken(nonce)
-            if time.monotonic() >= until:
+            if taken_since is None and now >= until:
                 return None
             time.sleep(_POLL_SECONDS)
 

@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,15 @@ class Anvil:
 
     def rpc(self, method: str, *params: Any) -> Any:
         return self.chain.rpc.request(method, *params)
+
+    def receipt(self, tx_hash: str) -> dict[str, Any]:
+        """The receipt of a transaction, once a block holds it."""
+        for _ in range(200):
+            found = self.rpc("eth_getTransactionReceipt", tx_hash)
+            if found is not None:
+                return found
+            time.sleep(0.05)
+        raise TimeoutError(f"no block took {tx_hash}")
 
     def stop(self) -> None:
         """Ends it as Kubernetes does, so that it writes its state."""

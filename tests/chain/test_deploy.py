@@ -62,15 +62,13 @@ def test_an_op_stack_chain_keeps_its_own_eas(start_anvil):
     chain = Chain(anvil.url, plan(8453).deployment)
     payer = Account(DEVELOPMENT_KEY)
     # The predeploys, as the chain's genesis has them.
-    elsewhere = anvil.transactor()
-    elsewhere.chain = chain
     for address, step in [
         (OP_SCHEMA_REGISTRY, Step.of(interface("SchemaRegistry"))),
         (OP_EAS, Step.of(interface("EAS"), OP_SCHEMA_REGISTRY)),
     ]:
         sent = {"from": payer.address, "data": to_hex(step.creation), "gas": hex(10**7)}
-        receipt = anvil.rpc("eth_getTransactionReceipt", anvil.rpc("eth_sendTransaction", sent))
-        anvil.rpc("anvil_setCode", address, anvil.rpc("eth_getCode", receipt["contractAddress"], "latest"))
+        made = anvil.receipt(anvil.rpc("eth_sendTransaction", sent))["contractAddress"]
+        anvil.rpc("anvil_setCode", address, anvil.rpc("eth_getCode", made, "latest"))
     steps = list(deploy(chain, payer))
     assert [step["step"] for step in steps] == ["NodeRegistry", "SwarmRegistry", "RoundResolver", "schema", "done"]
     made = steps[-1]["deployment"]
