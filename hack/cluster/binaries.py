@@ -66,6 +66,14 @@ MODULES = (
     ),
     Module("coredns", {"coredns": "."}),
     Module("nats-server", {"nats-server": "github.com/nats-io/nats-server/v2"}),
+    # Of the many ways to find what to scrape, only Kubernetes' is built in: the clouds' take minutes to compile.
+    Module(
+        "prometheus",
+        {"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"},
+        version_of="github.com/prometheus/prometheus",
+        version_variables=("github.com/prometheus/common/version.Version",),
+        tags="remove_all_sd,enable_kubernetes_sd",
+    ),
     Module(
         "helm",
         {"helm": "helm.sh/helm/v4/cmd/helm"},

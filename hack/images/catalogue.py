@@ -35,10 +35,6 @@ def _program(name: str) -> Callable[[Path], Path]:
     return lambda cache: ensure_programs(cache, (name,))[name].parent
 
 
-def _own(name: str) -> Callable[[Path], Path]:
-    return lambda cache: REPOSITORY / "hack" / "images" / name
-
-
 PACKAGES = ("pyproject.toml", "uv.lock", "api", "cli/pyproject.toml", "contracts/kubeswarm_contracts")
 MEMBERS = ("contracts/pyproject.toml", "operator/pyproject.toml", "workers/pyproject.toml")
 
@@ -46,9 +42,7 @@ IMAGES = {
     "pause": Image("kubeswarm/pause:dev", "hack/images/pause/Dockerfile", _program("pause")),
     "coredns": Image("kubeswarm/coredns:dev", "hack/images/coredns/Dockerfile", _program("coredns")),
     "nats": Image("kubeswarm/nats:dev", "hack/images/nats/Dockerfile", _program("nats-server")),
-    "prometheus": Image(
-        "kubeswarm/prometheus:dev", "hack/images/prometheus/Dockerfile", _own("prometheus"), bases=("BASE",)
-    ),
+    "prometheus": Image("kubeswarm/prometheus:dev", "hack/images/prometheus/Dockerfile", _program("prometheus")),
     "operator": Image(
         "kubeswarm/operator:dev",
         "operator/Dockerfile",
