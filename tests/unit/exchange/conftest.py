@@ -27,9 +27,7 @@ class Server:
 
     def start(self) -> None:
         conf = self._folder / "nats.conf"
-        conf.write_text(
-            nats_conf(self.keyring, 1 << 30, str(self._folder / "data"), self.port, self.monitoring_port)
-        )
+        conf.write_text(nats_conf(self.keyring, 1 << 30, str(self._folder / "data"), self.port, self.monitoring_port))
         with (self._folder / "nats.log").open("ab") as log:
             self._process = subprocess.Popen([self._program, "-c", conf], stdout=log, stderr=log)
         deadline = time.monotonic() + 20

@@ -58,7 +58,10 @@ class View:
 
 
 class Attestor:
-    """One Node's attestor. `run` belongs to one thread; `report` may be read from any."""
+    """One Node's attestor. `run` belongs to one thread; `report` may be read from any.
+
+    The report's attestations and gas are those of this process: the chain has all of them.
+    """
 
     def __init__(
         self, config: NodeConfig, chain: ChainConfig, transactor: Transactor, node_id: Address, spool: Spool
@@ -68,6 +71,7 @@ class Attestor:
         self._spool = spool
         self._view: View | None = None
         self._retry = FIRST_RETRY_SECONDS
+        self.deployment = self._chain.deployment
         self.metrics = Registry()
         self.report = AttestorReport(node_id=node_id, address=transactor.account.address)
         for gauge in (names.SPOOLED_ROUNDS, names.PENDING_ROUNDS, names.ATTESTED_ROUNDS, names.ATTESTOR_BALANCE):
@@ -130,8 +134,9 @@ class Attestor:
         self._register()
         self._join()
         next_round = chain.next_round(self._config.swarm_id, self._node_id)
-        if next_round != self.report.attested_rounds + 1:
-            self._recount(next_round)
+        if next_round <= self.report.attested_rounds:
+            log.warning("the chain went back", extra={"from": self.report.attested_rounds, "to": next_round - 1})
+        self._update(attested_rounds=next_round - 1)
         self._view = View(next_round, time.monotonic())
 
     def _register(self) -> None:
@@ -157,27 +162,12 @@ class Attestor:
             self._spent(self._transactor.join(swarm_id, self._node_id), "joined")
         self._update(joined=True)
 
-    def _recount(self, next_round: int) -> None:
-        """The chain moved without us: at the start, after a reorganisation, or by another process with this key."""
-        attested = self._chain.attestations(self._config.swarm_id, node_id=self._node_id, gas=True)
-        if next_round <= self.report.attested_rounds:
-            log.warning("the chain went back", extra={"from": self.report.attested_rounds, "to": next_round - 1})
-        self._update(
-            attested_rounds=next_round - 1,
-            attestations=len(attested),
-            gas_used=sum(each.gas_used or 0 for each in attested),
-        )
-
     def _attest(self, rounds: Attest) -> None:
         data = AttestationData.of(self._spool.read(rounds.first, rounds.last))
         result = self._transactor.attest(data)
         self._spent(result, "attested", first=rounds.first, last=rounds.last, uid=result.uid)
         self.metrics.counter(names.ATTESTATIONS).inc()
-        self._update(
-            attested_rounds=rounds.last,
-            attestations=self.report.attestations + 1,
-            gas_used=self.report.gas_used + result.gas_used,
-        )
+        self._update(attested_rounds=rounds.last, attestations=self.report.attestations + 1)
         self._view = None
 
     def _check_spool(self) -> None:
@@ -198,6 +188,7 @@ class Attestor:
         """Accounts for a transaction; None stands for one that was not needed."""
         if result is not None:
             self.metrics.counter(names.ATTESTOR_GAS).inc(result.gas_used)
+            self._update(gas_used=self.report.gas_used + result.gas_used)
             log.info(what, extra={"tx": result.tx_hash, "block": result.block, "gas": result.gas_used, **more})
 
     def _show(self, obstacle: Obstacle | None) -> None:

@@ -1,0 +1,91 @@
+"""The head's sidecar: holds the Node's key, signs for the trainer, attests finished rounds. /metrics and /status.
+
+Exit codes: 0 after SIGTERM, 1 after a failure. It may be killed at any instant: the chain and the spool are its memory.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+
+from kubeswarm_api import names
+from kubeswarm_api.errors import InvalidConfig
+from kubeswarm_api.node_config import ChainConfig, NodeConfig
+from kubeswarm_contracts import Account, Chain, Deployment, Transactor, node_id
+from kubeswarm_workers import config as configuration
+from kubeswarm_workers import logs
+from kubeswarm_workers.attest.loop import Attestor
+from kubeswarm_workers.attest.server import serve, status_app, trainer_app
+from kubeswarm_workers.attest.spool import Author, Spool
+from kubeswarm_workers.attest.verifier import Verifier
+from kubeswarm_workers.place import Place
+
+log = logging.getLogger("kubeswarm_workers.attestor")
+
+#: Seconds for bringing what is pending to the chain after SIGTERM: as a native sidecar it ends after the trainer.
+LAST_ATTEMPT_SECONDS = 10.0
+
+
+def main() -> int:
+    """Runs until SIGTERM."""
+    logs.configure()
+    place = Place.from_env()
+    try:
+        config = configuration.read(place)
+        account = Account.from_file(place.path(names.IDENTITY_KEY_FILE))
+        return asyncio.run(run(config, account, place))
+    except Exception as error:  # the last door: everything ends in the log with its cause
+        log.exception("attestor failed", extra={"cause": f"{type(error).__name__}: {error}"})
+        return 1
+
+
+async def run(config: NodeConfig, account: Account, place: Place) -> int:
+    """Serves, and attests from a thread, which chain and disk may keep waiting."""
+    if config.chain is None:
+        raise InvalidConfig("chain: an attestor needs a chain to attest on: set the operator's chain.url")
+    node = node_id(account.address)
+    spool = Spool(place.spool, Author(config.chain.chain_id, config.chain.node_registry, config.swarm_id, node))
+    attestor = Attestor(config, config.chain, Transactor(chain_of(config.chain), account), node, spool)
+    verifier = Verifier(chain_of(config.chain), config.swarm_id)
+    trainer = trainer_app(attestor, account, config.swarm_id, verifier)
+
+    stop, ended = threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    runners = await serve(
+        trainer, status_app(attestor), place.path(names.ATTESTOR_SOCKET), place.port(names.ATTESTOR_PORT)
+    )
+    thread = threading.Thread(target=attestor.run, args=(stop,), name="attest", daemon=True)
+    thread.start()
+    log.info("attestor started", extra={"node": node, "swarm": config.swarm_id})
+    await ended.wait()
+    log.info("stopping")
+    stop.set()
+    await asyncio.to_thread(thread.join, LAST_ATTEMPT_SECONDS)
+    for runner in runners:
+        await runner.cleanup()
+    return 0
+
+
+def chain_of(config: ChainConfig) -> Chain:
+    """The chain with the contracts that the operator found on it."""
+    deployment = Deployment(
+        chain_id=config.chain_id,
+        eas=config.eas,
+        schema_registry=config.eas,  # nothing is registered from here
+        node_registry=config.node_registry,
+        swarm_registry=config.swarm_registry,
+        resolver=config.resolver,
+        schema_uid=config.schema_uid,
+        block=0,
+    )
+    return Chain(config.url, deployment)
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # a transaction may still be waited for
