@@ -1,8 +1,8 @@
 """The configuration of the NATS server that carries the exchange.
 
 A publisher's permissions do not cover the reply subject that it asks for, and JetStream answers there with the rights
-of the stream's account: a Node in that account could have an answer sent to `$JS.API.STREAM.DELETE.…`. So Nodes are users
-of an account of their own, where no JetStream listens, and reach the streams' account by two services alone:
+of the stream's account: a Node in that account could have an answer sent to `$JS.API.STREAM.DELETE.…`. So Nodes are
+users of an account of their own, where no JetStream listens, and reach the streams' account by two services alone:
 publishing rollouts, and reading a stream message by message ("direct get").
 """
 

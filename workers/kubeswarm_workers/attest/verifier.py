@@ -42,7 +42,7 @@ class Verifier:
         self._lock = threading.Lock()
 
     def verify(self, node_id: Address, round: int, digest: bytes, signature: bytes) -> Verdict:
-        """Checks one batch's signature over (swarm, node, round, digest). Raises ChainError if the chain can't be read."""
+        """Checks the signature of one batch, whose Merkle root is `digest`. Raises ChainError without a chain."""
         standing = self._standing(node_id)
         if standing.key is None or not standing.member:
             return Verdict("membership", f"{node_id} is not a member of the swarm")
