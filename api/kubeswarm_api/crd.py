@@ -74,9 +74,12 @@ def _fill_object(
             out["required"] = raw["required"]
         cls = types.get(raw.get("title", ""))
         for field in cls.model_fields.values() if cls else ():
-            if isinstance(field.default_factory, type) and issubclass(field.default_factory, Model):
+            factory = field.default_factory
+            if isinstance(factory, type) and issubclass(factory, Model):
                 # spelled out: the API server checks CEL rules on it before it fills in the fields' own defaults
-                out["properties"][str(field.alias)]["default"] = field.default_factory().to_json()
+                out["properties"][str(field.alias)]["default"] = factory().to_json()
+            elif factory is dict:
+                out["properties"][str(field.alias)]["default"] = {}
         rules = [*_inherited_rules(cls)] if cls else []
         if rules:
             out["x-kubernetes-validations"] = rules

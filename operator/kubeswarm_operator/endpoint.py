@@ -5,14 +5,13 @@ from collections.abc import Callable
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from kubeswarm_api.names import OPERATOR_PORT
 from kubeswarm_operator import telemetry
 
 #: A watch that was neither opened again nor heard of for so long is broken: kopf reopens silent ones after 70 seconds.
 STALE_WATCH_SECONDS = 200.0
 
 
-async def serve(refresh: Callable[[], None], port: int = OPERATOR_PORT) -> web.AppRunner:
+async def serve(refresh: Callable[[], None], port: int) -> web.AppRunner:
     """Starts serving; `refresh` brings computed gauges up to date before each scrape."""
 
     async def metrics(_request: web.Request) -> web.Response:

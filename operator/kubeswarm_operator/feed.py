@@ -30,8 +30,11 @@ class Feed:
         What our own write has told already brings no pass, except for Nodes: a Swarm's pass makes them and their own
         passes write their status, and each must hear of the other.
         """
-        if self._context.store.put(resource, body) or resource == NODES:
-            self._enqueue(resource, body)
+        store, key = self._context.store, key_of(body)
+        known = store.get(resource, *key)
+        if store.put(resource, body) or resource == NODES:
+            changed = known is None or known["metadata"].get("generation") != body["metadata"].get("generation")
+            self._enqueue(resource, body, afresh=changed)
 
     def deleted(self, resource: Resource, body: Object) -> None:
         """An object that is gone."""
@@ -88,14 +91,14 @@ class Feed:
             log.info("noticed a deletion late", extra={"object": f"{resource.kind}/{'/'.join(key_of(body))}"})
             self._enqueue(resource, body)
 
-    def _enqueue(self, resource: Resource, body: Object) -> None:
+    def _enqueue(self, resource: Resource, body: Object, afresh: bool = False) -> None:
         context, (namespace, name) = self._context, key_of(body)
         if resource == SWARMS:
-            context.swarm_queue.add((namespace, name))
+            context.swarm_queue.add((namespace, name), afresh=afresh)
             for node in context.store.of_swarm(namespace, name):
                 context.node_queue.add(key_of(node))
         elif resource == NODES:
-            context.node_queue.add((namespace, name))
+            context.node_queue.add((namespace, name), afresh=afresh)
             swarm = ((body.get("spec") or {}).get("swarm") or {}).get("name")
             if swarm:
                 context.swarm_queue.add((namespace, swarm))

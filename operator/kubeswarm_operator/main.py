@@ -4,6 +4,7 @@ No kopf handler does more than hand over: nothing here writes, retries or keeps 
 """
 
 import asyncio
+import signal
 from typing import Any
 
 import kopf
@@ -18,13 +19,22 @@ WATCH_INACTIVITY, WATCH_SERVER_TIMEOUT = 70.0, 150
 CHUNK = 500
 
 
-def registrations(feed: Feed, listed: asyncio.Event) -> kopf.OperatorRegistry:
-    """All of kopf's handlers. `listed` is set once every resource has been listed."""
+def registrations(feed: Feed, listed: asyncio.Event, stop: asyncio.Event) -> kopf.OperatorRegistry:
+    """All of kopf's handlers. `listed` is set once every resource has been listed, `stop` at a signal."""
     registry = kopf.OperatorRegistry()
+    _signals(registry, stop)
     _login(registry, feed)
     for resource in WATCHED:
         _watch(registry, resource, feed, listed)
     return registry
+
+
+def _signals(registry: kopf.OperatorRegistry, stop: asyncio.Event) -> None:
+    @kopf.on.startup(registry=registry)
+    async def take_over(**_: Any) -> None:
+        # kopf's own handling gives tasks that aren't its own 5 seconds before it ends them: ours end at once
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
 
 def _login(registry: kopf.OperatorRegistry, feed: Feed) -> None:

@@ -27,7 +27,7 @@ from kubeswarm_operator.observe.targets import chain_targets, swarm_ids
 from kubeswarm_operator.queue import WorkQueue
 from kubeswarm_operator.report import Reporter
 from kubeswarm_operator.resources import NODES, SWARMS
-from kubeswarm_operator.settings import identity, own_namespace
+from kubeswarm_operator.settings import identity, own_namespace, port
 from kubeswarm_operator.swarm_pass import swarm_pass
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ async def run(config: OperatorConfig) -> int:
     lease = Lease(config.lease, namespace, identity())
     async with connect(lease.write_seconds) as kube:
         context, feed = _assemble(config, namespace, kube, lease)
-        runner = await endpoint.serve(lambda: _refresh(context))
+        runner = await endpoint.serve(lambda: _refresh(context), port())
         try:
             return await _run(context, feed, lease)
         finally:
@@ -76,13 +76,11 @@ def _assemble(config: OperatorConfig, namespace: str, kube: Kube, lease: Lease) 
 async def _run(context: Context, feed: Feed, lease: Lease) -> int:
     await _served(context.kube)
     listed, stop = asyncio.Event(), asyncio.Event()
-    own = [
-        asyncio.create_task(_lead(context, lease, listed), name="lead"),
-        asyncio.create_task(lease.keep(context.kube), name="lease"),
-    ]
+    leading = asyncio.create_task(_lead(context, lease, listed), name="lead")
+    holding = asyncio.create_task(lease.keep(context.kube), name="lease")
     watching = asyncio.create_task(
         kopf.operator(
-            registry=registrations(feed, listed),
+            registry=registrations(feed, listed, stop),
             settings=kopf_settings(),
             standalone=True,
             clusterwide=not context.config.namespaces,
@@ -91,17 +89,18 @@ async def _run(context: Context, feed: Feed, lease: Lease) -> int:
         ),
         name="kopf",
     )
-    await asyncio.wait([*own, watching], return_when=asyncio.FIRST_COMPLETED)
-    lost = any(task.done() for task in own)
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    await asyncio.wait([leading, holding, watching, stopping], return_when=asyncio.FIRST_COMPLETED)
+    lost = holding.done()
     stop.set()
-    for task in own:
+    for task in (leading, holding):
         task.cancel()
-    results = await asyncio.gather(*own, watching, return_exceptions=True)
-    for result in results:
-        if isinstance(result, Exception):
-            log.error("the operator ends by an error", exc_info=result)
-            lost = True
-    return 1 if lost else 0
+    await asyncio.wait([leading, holding])
+    results = await asyncio.gather(leading, holding, watching, return_exceptions=True)
+    failures = [result for result in results if isinstance(result, Exception)]
+    for failure in failures:
+        log.error("the operator ends by an error", exc_info=failure)
+    return 1 if lost or failures else 0
 
 
 async def _served(kube: Kube) -> None:

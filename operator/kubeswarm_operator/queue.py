@@ -40,14 +40,20 @@ class WorkQueue(Generic[K]):
         now = asyncio.get_running_loop().time()
         return sum(1 for due in self._due.values() if due <= now)
 
-    def add(self, key: K, delay: float = 0.0) -> None:
-        """Asks for a pass of `key` in `delay` seconds, or sooner if that was asked already."""
+    def add(self, key: K, delay: float = 0.0, afresh: bool = False) -> None:
+        """Asks for a pass of `key` in `delay` seconds, or sooner if that was asked already.
+
+        Events don't shorten a back-off, because a failing pass may cause events itself. `afresh` ends it: what the key
+        stands for was changed by its user.
+        """
         now = asyncio.get_running_loop().time()
         due = now + delay
         if key in self._started:
             due = max(due, self._started[key] + self._spacing)
-        if key in self._failures and delay == 0.0 and key in self._due:
-            return  # backing off: events don't shorten that
+        if afresh:
+            self._failures.pop(key, None)
+        elif key in self._failures and key in self._due:
+            return
         if key in self._due and self._due[key] <= due:
             return
         self._due[key] = due

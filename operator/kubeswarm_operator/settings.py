@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from kubeswarm_api.errors import InvalidConfig
-from kubeswarm_api.names import OPERATOR_CONFIG_FILE
+from kubeswarm_api.names import OPERATOR_CONFIG_FILE, OPERATOR_PORT
 from kubeswarm_api.operator_config import OperatorConfig
 
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -35,6 +35,11 @@ def own_namespace() -> str:
     if "POD_NAMESPACE" in os.environ:
         return os.environ["POD_NAMESPACE"]
     return _NAMESPACE_FILE.read_text(encoding="utf-8").strip() if _NAMESPACE_FILE.exists() else "default"
+
+
+def port() -> int:
+    """The port of the operator's endpoint; another one where several replicas share a machine."""
+    return int(os.environ.get("KUBESWARM_OPERATOR_PORT", OPERATOR_PORT))
 
 
 def identity() -> str:

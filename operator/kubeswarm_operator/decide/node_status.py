@@ -78,6 +78,9 @@ def _ready(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim:
     waiting = _waiting(snapshot, facts)
     if waiting:
         return waiting
+    report = snapshot.reports.trainer
+    if report is not None and report.phase in (Phase.STARTING, Phase.STOPPING):
+        return Claim(kind, "False", Reason.STARTING, report.message or "the trainer is starting or stopping")
     return Claim(kind, "True", Reason.TRAINING, "all pods are ready")
 
 
@@ -89,9 +92,6 @@ def _waiting(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim | None:
             late = next((pod["metadata"]["name"] for pod in pods if not pod_ready(pod)), None)
             reason = Reason.POD_NOT_READY if late else Reason.CREATING
             what = f"pod {late} is not ready yet" if late else f"the {role} pod does not exist yet"
-            report = snapshot.reports.trainer
-            if report and report.phase == Phase.STARTING and report.message:
-                what += f": {report.message}"
             return Claim(ConditionType.READY, "False", reason, f"{what} ({ready} of {wanted} {role} pods are ready)")
     return None
 
@@ -111,9 +111,7 @@ def _progressing(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim:
     if facts.rolling:
         return Claim(kind, "True", Reason.ROLLING_OUT, "pods are replaced by ones with the changed spec")
     if _waiting(snapshot, facts):
-        starting = snapshot.reports.trainer is None
-        reason = Reason.STARTING if starting else Reason.SCALING
-        return Claim(kind, "True", reason, "pods are starting")
+        return Claim(kind, "True", Reason.STARTING, "pods are starting")
     return Claim(kind, "True", Reason.TRAINING, f"training {snapshot.spec.rounds} rounds")
 
 

@@ -1,0 +1,149 @@
+"""A real control plane for tests (etcd, API server, controller manager, scheduler; no kubelet), and what talks to it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+T = TypeVar("T")
+
+
+class Refusal(AssertionError):
+    """kubectl's refusal; the message is what a user reads."""
+
+
+def until(look: Callable[[], T], seconds: float, what: str) -> T:
+    """Looks again and again until there is something; fails with `what` after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds:g} s in vain: {what}")
+        time.sleep(0.1)
+
+
+class ControlPlane:
+    """The running control plane."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.kubeconfig = state / "admin.kubeconfig"
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """kubectl's output; raises Refusal with what it says."""
+        command = [str(self.state / "bin" / "kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            raise Refusal(done.stderr.strip())
+        return done.stdout
+
+    def apply(self, *manifests: dict[str, Any]) -> None:
+        """kubectl apply."""
+        self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
+
+    def get(self, namespace: str, kind: str, name: str) -> dict[str, Any] | None:
+        """One object, or None."""
+        text = self.kubectl("-n", namespace, "get", kind, name, "-o", "json", "--ignore-not-found")
+        return json.loads(text) if text.strip() else None
+
+    def items(self, namespace: str, kinds: str) -> list[dict[str, Any]]:
+        """All objects of some kinds (comma separated)."""
+        return json.loads(self.kubectl("-n", namespace, "get", kinds, "-o", "json"))["items"]
+
+    def names(self, namespace: str, kinds: str) -> set[str]:
+        """kind/name of all objects of some kinds."""
+        return {f"{item['kind']}/{item['metadata']['name']}" for item in self.items(namespace, kinds)}
+
+    def patch(self, namespace: str, kind: str, name: str, patch: dict[str, Any], *more: str) -> None:
+        """A merge patch."""
+        self.kubectl("-n", namespace, "patch", kind, name, "--type=merge", "-p", json.dumps(patch), *more)
+
+    def condition(self, namespace: str, kind: str, name: str, type: str) -> dict[str, Any] | None:
+        """A condition of an object's status."""
+        status = (self.get(namespace, kind, name) or {}).get("status", {})
+        return next((each for each in status.get("conditions", []) if each["type"] == type), None)
+
+    def set_pod(self, namespace: str, name: str, status: dict[str, Any]) -> None:
+        """Says of a pod what a kubelet would."""
+        self.patch(namespace, "pod", name, {"status": status}, "--subresource=status")
+
+    def run_pod(self, namespace: str, name: str, address: str = "127.0.0.1", ready: bool = True) -> None:
+        """Says that a pod runs at an address."""
+        pod = self.get(namespace, "pod", name)
+        assert pod is not None
+        spec, state = pod["spec"], {"running": {"startedAt": "2030-01-01T00:00:00Z"}}
+
+        def containers(field: str) -> list[dict[str, Any]]:
+            return [
+                {"name": c["name"], "image": c["image"], "imageID": "", "ready": ready, "started": True,
+                 "restartCount": 0, "state": state}
+                for c in spec.get(field, [])
+            ]  # fmt: skip
+
+        conditions = [
+            {"type": kind, "status": "True" if ready or kind == "PodScheduled" else "False"}
+            for kind in ("PodScheduled", "Initialized", "ContainersReady", "Ready")
+        ]
+        self.set_pod(
+            namespace,
+            name,
+            {
+                "phase": "Running",
+                "podIP": address,
+                "podIPs": [{"ip": address}],
+                "conditions": conditions,
+                "initContainerStatuses": containers("initContainers"),
+                "containerStatuses": containers("containers"),
+            },
+        )
+
+    def writes(self, user: str = "operator") -> list[dict[str, Any]]:
+        """The audit log's writes by a user (a service account's name)."""
+        lines = (self.state / "logs" / "audit.log").read_text().splitlines()
+        events = (json.loads(line) for line in lines)
+        return [event for event in events if event["user"].get("username", "").endswith(f":{user}")]
+
+
+class OperatorProcess:
+    """One replica of the operator, as a process."""
+
+    def __init__(self, kubeconfig: Path, config: Path, log: Path, name: str, port: int) -> None:
+        self._log = log
+        self.port = port
+        environment = {
+            **os.environ,
+            "KUBECONFIG": str(kubeconfig),
+            "KUBESWARM_OPERATOR_CONFIG": str(config),
+            "KUBESWARM_OPERATOR_PORT": str(port),
+            "POD_NAMESPACE": "kubeswarm-system",
+            "POD_NAME": name,
+        }
+        command = [sys.executable, "-m", "kubeswarm_operator"]
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log.open("ab"))
+
+    def log(self) -> list[dict[str, Any]]:
+        """The log's lines."""
+        return [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
+
+    def leads(self) -> bool:
+        """Whether it has said that it leads."""
+        return any(line["message"] == "this replica leads" for line in self.log())
+
+    def stop(self) -> int:
+        """Ends it as Kubernetes does; returns its exit code."""
+        self.process.terminate()
+        return self.process.wait(timeout=30)
+
+    def kill(self) -> None:
+        """Ends it as a crash does."""
+        self.process.kill()
+        self.process.wait(timeout=10)
