@@ -21,6 +21,8 @@ from kubeswarm_workers.place import Place
 
 #: Messages of weights pass through the store one at a time (weights.CHUNK_BYTES), requests and samples beside them.
 STORE_BYTES = 256 * 1024 * 1024
+#: Ray's client server can't be left out. It asks for the token like the rest, and nothing connects to it.
+CLIENT_PORT = 6386
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -98,7 +100,7 @@ def start(place: Place, *, head: str | None, engines: int) -> RayProcesses:
             f"--port={place.port(names.RAY_PORT)}",
             "--include-dashboard=false",
             "--no-monitor",
-            "--ray-client-server-port=0",
+            f"--ray-client-server-port={place.port(CLIENT_PORT)}",
             f"--temp-dir={directory}",
         ]
     else:
