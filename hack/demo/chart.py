@@ -42,8 +42,14 @@ def uninstall(target: Target) -> None:
 
 def _state(target: Target) -> str | None:
     """helm's word for the release's state; None where there is no release."""
-    releases = json.loads(target.run_helm("list", "--all", "--namespace", NAMESPACE, "--output", "json"))
-    return next((release["status"] for release in releases if release["name"] == RELEASE), None)
+    try:
+        return json.loads(target.run_helm("status", RELEASE, "--namespace", NAMESPACE, "--output", "json"))["info"][
+            "status"
+        ]
+    except Problem as problem:
+        if "not found" in str(problem):
+            return None
+        raise
 
 
 def _settle(target: Target) -> None:

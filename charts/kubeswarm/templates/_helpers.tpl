@@ -80,13 +80,18 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
+{{/* A claim of the chart's own rather than of a StatefulSet, whose size could never be changed. */}}
 {{- define "kubeswarm.claim" -}}
+apiVersion: v1
+kind: PersistentVolumeClaim
 metadata:
-  name: data
+  name: {{ .name }}
+  namespace: {{ .root.Release.Namespace }}
+  labels: {{- include "kubeswarm.labels" . | nindent 4 }}
 spec:
   accessModes: [ReadWriteOnce]
-  {{- with .storageClassName }}
+  {{- with .storage.storageClassName }}
   storageClassName: {{ . }}
   {{- end }}
-  resources: {requests: {storage: {{ .size }}}}
+  resources: {requests: {storage: {{ .storage.size }}}}
 {{- end }}
