@@ -11,6 +11,9 @@ from kubeswarm_api.node import HeldOut
 from kubeswarm_cli.cluster import Node, Swarm
 from kubeswarm_contracts.chain import AttestedRounds
 
+#: Where the trainer leaves the trained model on the Node's claim, in Hugging Face format.
+MODEL_FOLDER = "model"
+
 
 class Attestation(Model):
     """One attestation, as the chain has it."""
@@ -92,7 +95,7 @@ def _node(node: Node, attested: list[AttestedRounds] | None, memory: Mapping[str
         attestations=None if attested is None else [_attestation(one) for one in attested],
         attested_rounds=None if attested is None else sum(one.last - one.first + 1 for one in attested),
         gas=None if attested is None else _total(one.gas_used for one in attested),
-        model=ModelPlace(digest=status.model, claim=names.claim_name(node.name), folder=names.CHECKPOINTS),
+        model=ModelPlace(digest=status.model, claim=names.claim_name(node.name), folder=MODEL_FOLDER),
         peak_memory_bytes={pod: peak for pod, peak in sorted(memory.items()) if pod.startswith(pods)},
     )
 

@@ -38,6 +38,13 @@ def remove(target: Target) -> None:
         target.run_kubectl("--namespace", NAMESPACE, "delete", "--ignore-not-found", *secrets)
 
 
+def local_path(target: Target, claim: str) -> str:
+    """The directory of this machine behind a claim of the local cluster. Raises Problem."""
+    words = ["--namespace", NAMESPACE, "get", "persistentvolumeclaim", claim, "--output=jsonpath={.spec.volumeName}"]
+    volume = target.run_kubectl(*words)
+    return target.run_kubectl("get", "persistentvolume", volume, "--output=jsonpath={.spec.*.path}")
+
+
 def _is_ours(item: dict[str, dict[str, dict[str, str]]]) -> bool:
     return item["spec"]["swarm"].get("name") == SWARM
 

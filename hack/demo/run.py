@@ -48,7 +48,7 @@ def up(stages: Stages, cluster: Target, *, images_present: bool, timeout: float)
     report.write(report.as_json(made, stages.seconds, training, peaks, count, empty))
     console.print(report_table(made))
     say(f"the dashboard: {count - len(empty)} of {count} queries have data; report written to {report.PATH}")
-    _tell_more(cluster)
+    _tell_more(cluster, made)
     if empty:
         raise Problem("panels of the dashboard that show nothing:\n  " + "\n  ".join(empty))
 
@@ -99,7 +99,10 @@ def _merged(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
     return {pod: max(first.get(pod, 0), second.get(pod, 0)) for pod in sorted(first.keys() | second.keys())}
 
 
-def _tell_more(cluster: Target) -> None:
+def _tell_more(cluster: Target, made: Report) -> None:
+    if cluster.layout is not None:
+        for node in made.nodes:
+            say(f"the model of {node.name}: {objects.local_path(cluster, node.model.claim)}/{node.model.folder}")
     namespace = chart.NAMESPACE
     say("the cluster stays up. To look further:")
     for line in (
@@ -107,8 +110,8 @@ def _tell_more(cluster: Target) -> None:
         "kubectl get swarms,swarmnodes,pods            kubectl describe swarm first-light",
         f"kubectl -n {namespace} port-forward svc/{CHAIN[0]} {CHAIN[1]} &",
         f".venv/bin/kubeswarm rounds first-light-0 --chain-url http://localhost:{CHAIN[1]}",
-        f"kubectl -n {namespace} port-forward svc/{PROMETHEUS[0]} {PROMETHEUS[1]} &   # http://localhost:9090",
-        "Grafana: import charts/kubeswarm/dashboards/kubeswarm.json",
+        f"kubectl -n {namespace} port-forward svc/{PROMETHEUS[0]} {PROMETHEUS[1]} &   # Grafana's data source",
+        "charts/kubeswarm/dashboards/kubeswarm.json    # its dashboard, to be imported",
         "make demo-down                                # removes all of it",
     ):
         print(f"  {line}")
