@@ -46,7 +46,8 @@ class ExchangeLink:
         self._changed = changed
         self._keyring: Keyring | None = None
         self._checked: dict[str, float] = {}
-        self.facts = ExchangeFacts(configured=settings is not None)
+        broken = f"Secret {settings.secret} could not be read or made yet" if settings else ""
+        self.facts = ExchangeFacts(configured=settings is not None, message=broken)
 
     @property
     def url(self) -> str | None:
@@ -90,7 +91,7 @@ class ExchangeLink:
         return node_credentials(self._keyring, swarm_id, node_id)
 
     async def poll(self) -> None:
-        """Keeps every Swarm's stream there, for ever; returns at once if there is no exchange."""
+        """Keeps every Swarm's stream there, for ever; returns at once if there is no exchange. Call `prepare` first."""
         if self._settings is None:
             return
         while True:
@@ -101,8 +102,7 @@ class ExchangeLink:
             await asyncio.sleep(5.0)
 
     async def _round(self, settings: ExchangeSettings) -> ExchangeFacts:
-        if self._keyring is None:
-            return ExchangeFacts(configured=True, message=f"Secret {settings.secret} could not be read or made yet")
+        assert self._keyring is not None
         wanted = self._swarm_ids()
         self._checked = {each: at for each, at in self._checked.items() if each in wanted}
         now = time.monotonic()

@@ -19,22 +19,13 @@ WATCH_INACTIVITY, WATCH_SERVER_TIMEOUT = 70.0, 150
 CHUNK = 500
 
 
-def registrations(feed: Feed, listed: asyncio.Event, stop: asyncio.Event) -> kopf.OperatorRegistry:
-    """All of kopf's handlers. `listed` is set once every resource has been listed, `stop` at a signal."""
+def registrations(feed: Feed, listed: asyncio.Event) -> kopf.OperatorRegistry:
+    """All of kopf's handlers. `listed` is set once every resource has been listed."""
     registry = kopf.OperatorRegistry()
-    _signals(registry, stop)
     _login(registry, feed)
     for resource in WATCHED:
         _watch(registry, resource, feed, listed)
     return registry
-
-
-def _signals(registry: kopf.OperatorRegistry, stop: asyncio.Event) -> None:
-    @kopf.on.startup(registry=registry)
-    async def take_over(**_: Any) -> None:
-        # kopf's own handling gives tasks that aren't its own 5 seconds before it ends them: ours end at once
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
 
 def _login(registry: kopf.OperatorRegistry, feed: Feed) -> None:
@@ -61,7 +52,23 @@ def _watch(registry: kopf.OperatorRegistry, resource: Resource, feed: Feed, list
             feed.deleted(resource, dict(event["object"]))
 
 
-def kopf_settings() -> kopf.OperatorSettings:
+async def watch(registry: kopf.OperatorRegistry, namespaces: list[str], stop: asyncio.Event) -> None:
+    """Watches until it is cancelled; signals set `stop`."""
+    before = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=registry,
+        settings=_settings(),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+    )
+    # In the place of kopf's own handlers, which leave tasks that aren't its own running for 5 seconds.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await kopf.run_tasks(tasks, ignored=before)
+
+
+def _settings() -> kopf.OperatorSettings:
     """kopf as a watcher and nothing else."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False

@@ -183,10 +183,10 @@ async def _existing_address(context: Context, owner: Owner, name: str) -> str:
 
 async def _apply(context: Context, snapshot: NodeSnapshot, spec: NodeSpec, owner: Owner, facts: NodeFacts) -> None:
     assert facts.swarm_id is not None and facts.node_id is not None
-    await _make_secret(context, owner, ray_token_name(owner.name))
+    token = await _ray_token(context, owner)
     exchange = await _exchange_secret(context, owner, spec, facts.swarm_id, facts.node_id)
     config = node_config(context, owner, spec, facts.swarm_id)
-    mark = restart_digest(config)
+    mark = restart_digest(config, token, facts.node_id)
     images = context.config.images
     peers = Peers(
         context.namespace, config.chain.url if config.chain else None, context.exchange.url, bool(spec.model.hub)
@@ -227,14 +227,18 @@ def node_config(context: Context, owner: Owner, spec: NodeSpec, swarm: str) -> N
     )
 
 
-async def _make_secret(context: Context, owner: Owner, name: str) -> None:
-    if context.store.get(SECRETS, owner.namespace, name) is None:
+async def _ray_token(context: Context, owner: Owner) -> str:
+    """The uid of the Secret with the Ray cluster's token, which is made if there is none."""
+    name = ray_token_name(owner.name)
+    live = context.store.get(SECRETS, owner.namespace, name)
+    if live is None:
         try:
-            await context.applier.create(ray_secret(owner, secrets.token_hex(32)))
+            live = await context.applier.create(ray_secret(owner, secrets.token_hex(32)))
         except Conflict:
             live = await context.kube.get(SECRETS, owner.namespace, name)
             if RAY_TOKEN_KEY not in ((live or {}).get("data") or {}):
                 raise Refused(422, "InvalidSecret", f"Secret {name} has no {RAY_TOKEN_KEY}: delete it") from None
+    return (live or {})["metadata"]["uid"]
 
 
 async def _exchange_secret(context: Context, owner: Owner, spec: NodeSpec, swarm: str, node: str) -> str | None:

@@ -1,11 +1,10 @@
 """The operator's life: connect, wait for the resources to be served, watch, lead, work, end."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
-
-import kopf
 
 from kubeswarm_api.base import GROUP, VERSION
 from kubeswarm_api.conditions import ConditionType
@@ -19,7 +18,7 @@ from kubeswarm_operator.exchange_link import ExchangeLink
 from kubeswarm_operator.feed import Feed
 from kubeswarm_operator.kube import ApiError, Kube, NotLeader, connect
 from kubeswarm_operator.lease import Lease
-from kubeswarm_operator.main import kopf_settings, registrations
+from kubeswarm_operator.main import registrations, watch
 from kubeswarm_operator.node_pass import node_pass
 from kubeswarm_operator.observe.reports import ReportPoller
 from kubeswarm_operator.observe.store import Key, Store
@@ -32,6 +31,7 @@ from kubeswarm_operator.swarm_pass import swarm_pass
 
 log = logging.getLogger(__name__)
 SERVED_SECONDS = 2.0
+PREPARE_SECONDS = 5.0
 
 
 async def run(config: OperatorConfig) -> int:
@@ -78,25 +78,13 @@ async def _run(context: Context, feed: Feed, lease: Lease) -> int:
     listed, stop = asyncio.Event(), asyncio.Event()
     leading = asyncio.create_task(_lead(context, lease, listed), name="lead")
     holding = asyncio.create_task(lease.keep(context.kube), name="lease")
-    watching = asyncio.create_task(
-        kopf.operator(
-            registry=registrations(feed, listed, stop),
-            settings=kopf_settings(),
-            standalone=True,
-            clusterwide=not context.config.namespaces,
-            namespaces=context.config.namespaces,
-            stop_flag=stop,
-        ),
-        name="kopf",
-    )
+    watching = asyncio.create_task(watch(registrations(feed, listed), context.config.namespaces, stop), name="kopf")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     await asyncio.wait([leading, holding, watching, stopping], return_when=asyncio.FIRST_COMPLETED)
     lost = holding.done()
-    stop.set()
-    for task in (leading, holding):
+    for task in (leading, holding, watching, stopping):
         task.cancel()
-    await asyncio.wait([leading, holding])
-    results = await asyncio.gather(leading, holding, watching, return_exceptions=True)
+    results = await asyncio.gather(leading, holding, watching, stopping, return_exceptions=True)
     failures = [result for result in results if isinstance(result, Exception)]
     for failure in failures:
         log.error("the operator ends by an error", exc_info=failure)
@@ -123,25 +111,29 @@ async def _lead(context: Context, lease: Lease, listed: asyncio.Event) -> None:
     """Everything that writes, once this replica leads and knows what there is."""
     await lease.held()
     async with asyncio.TaskGroup() as group:
-        group.create_task(_prepare_exchange(context))
-        group.create_task(context.exchange.poll())
+        prepared = asyncio.Event()
+        group.create_task(_exchange(context, prepared))
         group.create_task(context.reports.poll())
         group.create_task(context.chain.poll())
         await listed.wait()
         log.info("all resources are listed")
+        # Nodes made without credentials would be made anew with them; but a broken Secret must not stop everything
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(prepared.wait(), PREPARE_SECONDS)
         for _ in range(context.config.workers):
             group.create_task(context.swarm_queue.work(_pass(context, "Swarm", swarm_pass)))
             group.create_task(context.node_queue.work(_pass(context, "Node", node_pass)))
 
 
-async def _prepare_exchange(context: Context) -> None:
-    while True:
+async def _exchange(context: Context, prepared: asyncio.Event) -> None:
+    while not prepared.is_set():
         try:
             await context.exchange.prepare(context.kube)
-            return
+            prepared.set()
         except KubeSwarmError as error:
             log.warning("the exchange's Secret is not ready", extra={"detail": str(error)[:300]})
-            await asyncio.sleep(5.0)
+            await asyncio.sleep(PREPARE_SECONDS)
+    await context.exchange.poll()
 
 
 def _pass(

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 #: Held by a Swarm that may have a stream on the exchange, until that is deleted.
 STREAM_FINALIZER = "kubeswarm.dev/exchange-stream"
 #: Seconds after its deletion when a Swarm is let go although its stream could not be deleted: streams age out.
-STREAM_PATIENCE = 60.0
+STREAM_PATIENCE = 20.0
 RESYNC, LOOK_AGAIN = 600.0, 5.0
 
 

@@ -1,4 +1,4 @@
-"""A real control plane for tests (etcd, API server, controller manager, scheduler; no kubelet), and what talks to it."""
+"""A real control plane for tests: etcd, API server, controller manager, scheduler; no kubelet. And what talks to it."""
 
 import json
 import os
@@ -19,7 +19,7 @@ class Refusal(AssertionError):
     """kubectl's refusal; the message is what a user reads."""
 
 
-def until(look: Callable[[], T], seconds: float, what: str) -> T:
+def until(look: Callable[[], T | None], seconds: float, what: str) -> T:
     """Looks again and again until there is something; fails with `what` after `seconds`."""
     end = time.monotonic() + seconds
     while True:
@@ -41,7 +41,7 @@ class ControlPlane:
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """kubectl's output; raises Refusal with what it says."""
         command = [str(self.state / "bin" / "kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode:
             raise Refusal(done.stderr.strip())
         return done.stdout

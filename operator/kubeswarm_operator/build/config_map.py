@@ -13,9 +13,12 @@ def config_map(owner: Owner, config: NodeConfig) -> Object:
     return manifest(CONFIG_MAPS, owner, config_name(owner.name), {"data": data})
 
 
-def restart_digest(config: NodeConfig) -> str:
-    """Changes when running pods must start anew: with everything but the number of rollout pods, of which only
-    matters whether the engine lives in the head pod (none) or not."""
-    content = config.to_json()
+def restart_digest(config: NodeConfig, *secrets: str) -> str:
+    """Changes when running pods must start anew.
+
+    That is with everything but the number of rollout pods, of which only matters whether the engine lives in the head
+    pod (none) or not. `secrets`: what tells apart Secrets that processes read once, such as their uids.
+    """
+    content = {**config.to_json(), "secrets": secrets}
     content["training"]["rollout"]["workers"] = min(1, config.training.rollout.workers)
     return digest(canonical_json(content)).hex()[:32]
