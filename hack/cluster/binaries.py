@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import re
 import shutil
 import subprocess
@@ -175,4 +174,4 @@ def link_programs(programs: dict[str, Path], folder: Path) -> None:
         link, fresh = folder / name, folder / f".{name}.new"
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(path)
-        os.replace(fresh, link)
+        fresh.replace(link)

@@ -56,9 +56,7 @@ def is_ready(wanted: Component) -> bool:
     anyone = ssl.create_default_context()
     anyone.check_hostname = False
     anyone.verify_mode = ssl.CERT_NONE
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=anyone)
-    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=anyone))
     try:
         with opener.open(wanted.health, timeout=5) as answer:
             return answer.status == 200
@@ -69,9 +67,7 @@ def is_ready(wanted: Component) -> bool:
 def _etcd(layout: Layout) -> Component:
     client, peer = (f"https://127.0.0.1:{layout.port(name)}" for name in ("etcd", "etcd-peer"))
     tls = {"cert": "etcd.crt", "key": "etcd.key", "trusted-ca": "etcd-ca.crt"}
-    files = [
-        f"--{prefix}{kind}-file={layout.pki / file}" for prefix in ("", "peer-") for kind, file in tls.items()
-    ]
+    files = [f"--{prefix}{kind}-file={layout.pki / file}" for prefix in ("", "peer-") for kind, file in tls.items()]
     return Component(
         [
             layout.bin / "etcd",
@@ -204,9 +200,7 @@ def _kube_proxy(layout: Layout) -> Component:
 
 def _local_volumes(layout: Layout) -> Component:
     kubeconfig = kubeconfig_path(layout, "local-volumes")
-    return Component(
-        [layout.bin / "local-volumes", f"--kubeconfig={kubeconfig}", f"--root={layout.volumes}"]
-    )
+    return Component([layout.bin / "local-volumes", f"--kubeconfig={kubeconfig}", f"--root={layout.volumes}"])
 
 
 BUILDERS: dict[str, Callable[[Layout], Component]] = {

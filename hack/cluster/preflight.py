@@ -25,7 +25,9 @@ NODE_PACKAGES = {
     "openssl": "openssl",
     "debootstrap": "debootstrap",
     "buildah": "buildah",
+    "containers-storage": "containers-storage",
     "/usr/lib/cni/ptp": "containernetworking-plugins",
+    "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
 CONTROL_PLANE_PACKAGES = {"openssl": "openssl"}
 
@@ -86,10 +88,10 @@ def _listeners() -> dict[int, int]:
             fields = line.split()
             if fields[3] == "0A":  # LISTEN
                 sockets[fields[9]] = int(fields[1].rpartition(":")[2], 16)
-    ports = {port: 0 for port in sockets.values()}
+    ports = dict.fromkeys(sockets.values(), 0)
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         try:
-            target = os.readlink(link)
+            target = str(link.readlink())
         except OSError:
             continue
         if target.startswith("socket:[") and target[8:-1] in sockets:

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from hack.cluster.layout import NODE_ADDRESS, NODE_NAME, POD_RANGE, SERVICE_DNS, Layout
 from hack.cluster.certificates import kubeconfig_path
+from hack.cluster.layout import NODE_ADDRESS, NODE_NAME, POD_RANGE, SERVICE_DNS, Layout
 
 PAUSE_IMAGE = "docker.io/kubeswarm/pause:dev"
 CAP_SYS_RESOURCE = 24
@@ -104,7 +104,7 @@ def _containerd(layout: Layout) -> str:
     return f"""version = 3
 root = "{layout.state}/containerd"
 state = "{layout.run}/containerd"
-disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs"]
+disabled_plugins = ["io.containerd.nri.v1.nri"]
 
 [grpc]
 address = "{layout.containerd_socket}"

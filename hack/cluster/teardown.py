@@ -42,7 +42,7 @@ def sweep(layout: Layout) -> None:
         pods.rmdir()
     if CONTAINER_LOG_LINKS.is_dir():
         for link in CONTAINER_LOG_LINKS.iterdir():
-            if link.is_symlink() and Path(os.readlink(link)).is_relative_to(layout.state):
+            if link.is_symlink() and link.readlink().is_relative_to(layout.state):
                 link.unlink()
     shutil.rmtree(layout.run, ignore_errors=True)
 

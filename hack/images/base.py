@@ -57,7 +57,9 @@ NOT_NEEDED_AT_RUN_TIME = (
 )
 # Files that the packages' scripts make, and that no package lists.
 MADE_FILES = ("etc/group", "etc/passwd", "etc/ssl/certs", "etc/nsswitch.conf", "etc/ld.so.cache")
-RECIPE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+RECIPE = hashlib.sha256(
+    repr((SUITE, PACKAGES, RUNTIME_PACKAGES, NOT_NEEDED, NOT_NEEDED_AT_RUN_TIME, MADE_FILES)).encode()
+).hexdigest()[:12]
 
 
 def ensure_bases(storage: Storage) -> dict[str, str]:
@@ -87,7 +89,9 @@ def _commit(storage: Storage, root: Path, name: str, selection: list[str]) -> st
     context = root.parent / name
     context.mkdir()
     run(["tar", "--create", f"--file={context}/root.tar", f"--directory={root}", *selection, *_all(selection)])
-    (context / "Dockerfile").write_text('FROM scratch\nADD root.tar /\nENV PATH="/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"\n')
+    (context / "Dockerfile").write_text(
+        'FROM scratch\nADD root.tar /\nENV PATH="/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"\n'
+    )
     image_id = storage.build(context / "Dockerfile", context, f"localhost/kubeswarm/{name}:{RECIPE}", {})
     shutil.rmtree(context)
     return image_id

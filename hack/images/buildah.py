@@ -1,13 +1,16 @@
-"""The calls to buildah, which builds an ordinary Dockerfile with no Docker engine."""
+"""A store of images and layers of our own, filled by buildah, which builds Dockerfiles with no Docker engine."""
 
 from __future__ import annotations
 
 import json
 import os
 import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hack.console import Problem, run
 
@@ -16,45 +19,82 @@ UV_CACHE = "/var/cache/uv-of-the-machine"
 
 
 @dataclass(frozen=True)
+class Layer:
+    """A layer as an uncompressed tar: its name in the store, its digest, its size in bytes."""
+
+    name: str
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True)
 class Storage:
-    """A store of images and layers of our own, apart from the machine's."""
+    """The store; it keeps apart from the machine's own."""
 
     cache: Path
 
-    def command(self, *words: str | Path) -> list[str | Path]:
-        root = self.cache / "containers"
-        return ["buildah", "--root", root, "--runroot", root / "run", "--storage-driver", "overlay", *words]
+    @property
+    def root(self) -> Path:
+        return self.cache / "containers"
 
     def build(self, dockerfile: Path, context: Path, tag: str, arguments: dict[str, str]) -> str:
-        """Build a Dockerfile and return the image's id (the digest of its configuration, in hex)."""
-        id_file = self.cache / "containers" / "built-id"
-        options: list[str | Path] = ["--layers", "--isolation", "chroot", "--pull-never", "--iidfile", id_file]
+        """Build a Dockerfile and return the image's id (the digest of its configuration, in hex).
+
+        Raises Problem with the end of the build's output when it fails.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        options = ["--layers", "--isolation", "chroot", "--pull-never", "--quiet"]
         for name, value in {**arguments, "UV_CACHE_DIR": UV_CACHE}.items():
             options += ["--build-arg", f"{name}={value}"]
         for volume in _client_volumes():
             options += ["--volume", volume]
-        run(self.command("bud", *options, "--tag", tag, "--file", dockerfile, context))
-        return id_file.read_text().removeprefix("sha256:").strip()
+        said = run(self._buildah("bud", *options, "--tag", tag, "--file", dockerfile, context))
+        return said.strip().splitlines()[-1]
 
     def has(self, image_id: str) -> bool:
         try:
-            run(self.command("inspect", "--type", "image", image_id))
+            self._image(image_id)
         except Problem:
             return False
         return True
 
-    def configuration(self, image_id: str) -> dict[str, Any]:
-        """The image's OCI configuration."""
-        return json.loads(run(self.command("inspect", "--type", "image", image_id)))["OCIv1"]
+    def configuration(self, image_id: str) -> bytes:
+        """The image's OCI configuration; its digest is the image's id."""
+        return run(self._storage("get-image-data", image_id, f"sha256:{image_id}")).encode()
 
-    def push(self, image_id: str, layout: Path, tag: str) -> None:
-        """Copy an image to a folder in the OCI layout, its layers uncompressed; blobs that are there stay."""
-        target = f"oci:{layout}:{tag}"
-        run(self.command("push", "--quiet", "--disable-compression", "--format", "oci", image_id, target))
+    def layers(self, image_id: str) -> list[Layer]:
+        """The image's layers, the lowest first."""
+        found: list[Layer] = []
+        name = self._image(image_id)["layer"]
+        while name:
+            layer = json.loads(run(self._storage("layer", "--json", name)))[0]
+            found.append(Layer(name, layer["diff-digest"], layer["diff-size"]))
+            name = layer.get("parent", "")
+        return found[::-1]
 
-    def prune(self) -> None:
-        """Drop layers that no tagged image needs."""
-        run(self.command("rmi", "--prune", "--force"))
+    @contextmanager
+    def open_layer(self, layer: Layer) -> Iterator[IO[bytes]]:
+        """The layer's bytes, as they come; leaving before the end is an error."""
+        command = [str(word) for word in self._storage("diff", "--uncompressed", layer.name)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as source:
+            assert source.stdout
+            yield source.stdout
+        if source.returncode != 0:
+            raise Problem(f"the layer {layer.digest} could not be read from {self.root}")
+
+    def remove_unnamed(self) -> None:
+        """Drop what newer builds have left without a name."""
+        run(self._buildah("rmi", "--prune", "--force"))
+
+    def _image(self, image_id: str) -> dict[str, Any]:
+        return json.loads(run(self._storage("image", "--json", image_id)))[0]
+
+    def _buildah(self, *words: str | Path) -> list[str | Path]:
+        return ["buildah", "--root", self.root, "--runroot", self.root / "run", "--storage-driver", "overlay", *words]
+
+    def _storage(self, command: str, *words: str) -> list[str | Path]:
+        where = ["--graph", self.root, "--run", self.root / "run", "--storage-driver", "overlay"]
+        return ["containers-storage", *where, command, *words]
 
 
 def _client_volumes() -> list[str]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,14 +46,12 @@ def load_images(built: Sequence[Built], layout: Layout) -> None:
     """Give the cluster's container runtime the images, of each only the blobs that it lacks."""
     there = containerd.images(layout)
     for image in built:
-        stamp = layout.state / "images" / hashlib.sha256(image.reference.encode()).hexdigest()[:12]
         name = f"{REGISTRY}/{image.reference}"
-        if name in there and stamp.exists() and stamp.read_text() == f"{image.image_id} {there[name]}":
+        if name in there and there[name] == there.get(f"sha256:{image.image_id}"):
             continue
         with step(f"loading {image.reference}"):
-            _load(image, name, layout)
-        stamp.parent.mkdir(parents=True, exist_ok=True)
-        stamp.write_text(f"{image.image_id} {containerd.images(layout)[name]}")
+            containerd.import_image(layout, Storage(layout.cache), image.image_id, name)
+    containerd.remove_unnamed(layout)
 
 
 def _build(name: str, image: Image, storage: Storage, bases: dict[str, str]) -> Built:
@@ -71,23 +67,6 @@ def _build(name: str, image: Image, storage: Storage, bases: dict[str, str]) -> 
             image_id = storage.build(REPOSITORY / image.dockerfile, context, f"localhost/{image.reference}", arguments)
         stamp.write_text(json.dumps({"key": key, "id": image_id}))
     return Built(image.reference, image_id)
-
-
-def _load(image: Built, name: str, layout: Layout) -> None:
-    storage = Storage(layout.cache)
-    held = containerd.blobs(layout)
-    layers = storage.configuration(image.image_id)["rootfs"]["diff_ids"]
-    scratch = layout.cache / "tmp"
-    scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        # A file with the blob's name and size keeps buildah from writing that blob again; it holds nothing.
-        for digest in held.intersection(layers):
-            blob = Path(folder, "blobs", "sha256", digest.removeprefix("sha256:"))
-            blob.parent.mkdir(parents=True, exist_ok=True)
-            blob.touch()
-            os.truncate(blob, containerd.blob_size(layout, digest))
-        storage.push(image.image_id, Path(folder), name)
-        containerd.import_layout(layout, Path(folder), held)
 
 
 def _key(image: Image, context: Path, arguments: dict[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 from hack.console import run, step
@@ -23,10 +24,12 @@ def tiny_qwen3(cache: Path) -> Path:
 def _made_by(cache: Path, script: str) -> Path:
     """Run a script, which names its own dependencies, unless its folder is there from an earlier run."""
     source = HERE / script
-    folder = cache / "models" / f"{source.stem}-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}"
+    recipe = hashlib.sha256(source.read_bytes() + Path(__file__).read_bytes()).hexdigest()[:12]
+    folder = cache / "models" / f"{source.stem}-{recipe}"
     if not folder.exists():
         unfinished = folder.with_name(f".{folder.name}.part")
         with step(f"making the model of {script}"):
+            shutil.rmtree(unfinished, ignore_errors=True)
             run(["uv", "run", "--no-project", "--script", source, unfinished])
         for file in unfinished.iterdir():
             file.chmod(0o644)  # some are written for their owner alone, and a pod is another user
