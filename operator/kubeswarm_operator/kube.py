@@ -204,6 +204,11 @@ class Kube:
         params = {"fieldManager": FIELD_MANAGER}
         return await self._write("PATCH", path, patch, content_type="application/merge-patch+json", params=params)
 
+    async def edit(self, resource: Resource, namespace: str, name: str, patch: list[Object]) -> Object:
+        """A JSON patch of the object."""
+        path = resource.path(namespace, name)
+        return await self._write("PATCH", path, patch, content_type="application/json-patch+json")
+
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> Object | None:
         """Deletes exactly the object with that uid. Returns it if it goes later, None if it is gone."""
         body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}

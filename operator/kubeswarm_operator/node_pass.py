@@ -1,27 +1,19 @@
 """One pass over one Node: observe, decide, build, apply, report."""
 
-import secrets
-from base64 import b64decode
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from kubeswarm_api.conditions import Reason
 from kubeswarm_api.names import (
-    CREDENTIALS_KEY,
     HEAD,
-    IDENTITY_KEY,
     MODEL_DIR,
-    RAY_TOKEN_KEY,
     ROLE_LABEL,
-    credentials_name,
-    identity_name,
-    ray_token_name,
 )
 from kubeswarm_api.node import NodeSpec, NodeStatus
 from kubeswarm_api.node_config import ExchangeConfig, NodeConfig
 from kubeswarm_api.spec_training import TrainingSpec
-from kubeswarm_contracts import Account, new_key, node_id
-from kubeswarm_operator.apply import Refused
+from kubeswarm_operator import node_secrets
+from kubeswarm_operator.apply import NameTaken, Refused
 from kubeswarm_operator.build.claim import claim
 from kubeswarm_operator.build.config_map import config_map, restart_digest
 from kubeswarm_operator.build.deployment import deployment
@@ -29,8 +21,6 @@ from kubeswarm_operator.build.disruption_budget import disruption_budget
 from kubeswarm_operator.build.meta import Owner
 from kubeswarm_operator.build.network_policy import Peers, network_policies
 from kubeswarm_operator.build.secrets import (
-    ADDRESS_ANNOTATION,
-    MINTED_FOR_ANNOTATION,
     exchange_secret,
     identity_secret,
     ray_secret,
@@ -44,11 +34,10 @@ from kubeswarm_operator.decide.identity import swarm_id
 from kubeswarm_operator.decide.node_status import NodeFacts, node_status
 from kubeswarm_operator.decide.replicas import Replicas, replicas
 from kubeswarm_operator.decide.rolling import rolling
-from kubeswarm_operator.kube import Conflict
 from kubeswarm_operator.observe import looks
 from kubeswarm_operator.observe.snapshot import NodeSnapshot, Reports, parse_spec, parse_status
 from kubeswarm_operator.observe.store import Key
-from kubeswarm_operator.resources import CHILDREN, NODES, PODS, SECRETS, SWARMS, Object
+from kubeswarm_operator.resources import CHILDREN, NODES, PODS, SWARMS, Object
 
 #: Seconds until a Node that isn't as it should be is looked at again without an event, and until one that is, is.
 LOOK_AGAIN, RESYNC = 5.0, 600.0
@@ -73,13 +62,13 @@ async def node_pass(context: Context, key: Key) -> float | None:
     facts = _nothing(snapshot)
     if swarm is not None:
         try:
-            node = await _identity(context, owner, snapshot.spec)
+            node = await node_secrets.identity(context, owner, snapshot.spec)
             done = progress(snapshot, swarm, node)
             facts = replace(facts, swarm_id=swarm, node_id=node, progress=done)
             facts = replace(facts, replicas=replicas(snapshot.spec, done.complete))
             await _apply(context, snapshot, snapshot.spec, owner, facts)
         except Refused as error:
-            refused = Problem(Reason.API_REFUSED, f"{error}; change the spec field that it was made from")
+            refused = _refusal(error)
     snapshot = await _look_closer(context, _observe(context, live), snapshot.spec, swarm, facts.replicas)
     found = tuple(problems(snapshot))
     facts = replace(facts, problems=(refused, *found) if refused else found, rolling=rolling(snapshot))
@@ -136,6 +125,12 @@ async def _look_closer(
     return replace(snapshot, missing=missing, refusals=refused)
 
 
+def _refusal(error: Refused) -> Problem:
+    if isinstance(error, NameTaken):
+        return Problem(Reason.NAME_TAKEN, str(error))
+    return Problem(Reason.API_REFUSED, f"{error}; change the spec field that it was made from")
+
+
 def _nothing(snapshot: NodeSnapshot) -> NodeFacts:
     return NodeFacts(None, None, progress(snapshot, None, None), Replicas(0, 0), (), False)
 
@@ -154,37 +149,10 @@ def _swarm_id(context: Context, snapshot: NodeSnapshot, spec: NodeSpec) -> str |
     return swarm_id(snapshot.swarm["metadata"]["uid"], context.chain.facts.owner, recorded)
 
 
-async def _identity(context: Context, owner: Owner, spec: NodeSpec) -> str:
-    """The Node's id, from its key, which is made if there is none."""
-    name = identity_name(owner.name)
-    live = context.store.get(SECRETS, owner.namespace, name)
-    address = ((live or {}).get("metadata", {}).get("annotations") or {}).get(ADDRESS_ANNOTATION)
-    if live is None or address is None:
-        key, address = new_key()
-        try:
-            await context.applier.create(identity_secret(owner, address, spec.identity.retain, key))
-        except Conflict:
-            address = await _existing_address(context, owner, name)
-    await context.applier.apply([identity_secret(owner, address, spec.identity.retain)])
-    return node_id(address)
-
-
-async def _existing_address(context: Context, owner: Owner, name: str) -> str:
-    """The address of a key that was there before: made by hand, or by us without its label having been seen."""
-    live = await context.kube.get(SECRETS, owner.namespace, name)
-    encoded = ((live or {}).get("data") or {}).get(IDENTITY_KEY, "")
-    try:
-        return Account(b64decode(encoded).decode()).address
-    except ValueError as error:
-        raise Refused(
-            422, "InvalidKey", f"Secret {name} holds no key under {IDENTITY_KEY}: correct or delete it"
-        ) from error
-
-
 async def _apply(context: Context, snapshot: NodeSnapshot, spec: NodeSpec, owner: Owner, facts: NodeFacts) -> None:
     assert facts.swarm_id is not None and facts.node_id is not None
-    token = await _ray_token(context, owner)
-    exchange = await _exchange_secret(context, owner, spec, facts.swarm_id, facts.node_id)
+    token = await node_secrets.ray_token(context, owner)
+    exchange = await node_secrets.exchange_credentials(context, owner, spec, facts.swarm_id, facts.node_id)
     config = node_config(context, owner, spec, facts.swarm_id)
     mark = restart_digest(config, token, facts.node_id)
     images = context.config.images
@@ -225,37 +193,6 @@ def node_config(context: Context, owner: Owner, spec: NodeSpec, swarm: str) -> N
         chain=context.chain.config,
         exchange=ExchangeConfig(url=exchange_url) if exchange_url else None,
     )
-
-
-async def _ray_token(context: Context, owner: Owner) -> str:
-    """The uid of the Secret with the Ray cluster's token, which is made if there is none."""
-    name = ray_token_name(owner.name)
-    live = context.store.get(SECRETS, owner.namespace, name)
-    if live is None:
-        try:
-            live = await context.applier.create(ray_secret(owner, secrets.token_hex(32)))
-        except Conflict:
-            live = await context.kube.get(SECRETS, owner.namespace, name)
-            if RAY_TOKEN_KEY not in ((live or {}).get("data") or {}):
-                raise Refused(422, "InvalidSecret", f"Secret {name} has no {RAY_TOKEN_KEY}: delete it") from None
-    return (live or {})["metadata"]["uid"]
-
-
-async def _exchange_secret(context: Context, owner: Owner, spec: NodeSpec, swarm: str, node: str) -> str | None:
-    """The name of the Secret with the credentials for the exchange: minted here, or given to a Node that joined."""
-    if context.exchange.url is None:
-        return None
-    if spec.swarm.join is not None:
-        return spec.swarm.join.credentials
-    mark = context.exchange.minted_for(swarm, node)
-    if mark is None:
-        return None
-    name = credentials_name(owner.name)
-    live = context.store.get(SECRETS, owner.namespace, name)
-    minted = ((live or {}).get("metadata", {}).get("annotations") or {}).get(MINTED_FOR_ANNOTATION)
-    if live is None or minted != mark or CREDENTIALS_KEY not in live.get("data", {}):
-        await context.applier.apply([exchange_secret(owner, mark, context.exchange.credentials(swarm, node))])
-    return name
 
 
 def _all_ready(snapshot: NodeSnapshot, wanted: Replicas) -> bool:

@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 
 from kubeswarm_api.names import node_name
 from kubeswarm_api.swarm import SwarmSpec, SwarmStatus
+from kubeswarm_operator.apply import Refused
 from kubeswarm_operator.build.meta import Owner
 from kubeswarm_operator.build.node import node
 from kubeswarm_operator.context import Context
 from kubeswarm_operator.decide.announcements import Announcement
+from kubeswarm_operator.decide.children import controls
 from kubeswarm_operator.decide.identity import swarm_id
-from kubeswarm_operator.decide.swarm_nodes import owned, swarm_nodes
+from kubeswarm_operator.decide.swarm_nodes import swarm_nodes
 from kubeswarm_operator.decide.swarm_status import swarm_status
 from kubeswarm_operator.exchange import ExchangeUnavailable
 from kubeswarm_operator.observe.snapshot import SwarmSnapshot, parse_spec, parse_status
@@ -22,7 +24,7 @@ log = logging.getLogger(__name__)
 STREAM_FINALIZER = "kubeswarm.dev/exchange-stream"
 #: Seconds after its deletion when a Swarm is let go although its stream could not be deleted: streams age out.
 STREAM_PATIENCE = 20.0
-RESYNC, LOOK_AGAIN = 600.0, 5.0
+RESYNC, LOOK_AGAIN, RETRY_REFUSED = 600.0, 5.0, 30.0
 
 
 async def swarm_pass(context: Context, key: Key) -> float | None:
@@ -36,19 +38,21 @@ async def swarm_pass(context: Context, key: Key) -> float | None:
     identity = swarm_id(meta["uid"], context.chain.facts.owner, snapshot.status.swarm_id)
     if "deletionTimestamp" in meta:
         return await _delete(context, snapshot, identity)
-    plan = swarm_nodes(snapshot)
+    plan, refusal = swarm_nodes(snapshot), ""
     if snapshot.spec is not None:
         await _hold(context, live)
         owner = Owner(meta["namespace"], meta["name"], meta["uid"])
-        await context.applier.apply(node(owner, snapshot.spec, index) for index in plan.indices)
+        try:
+            await context.applier.apply(node(owner, snapshot.spec, index) for index in plan.indices)
+        except Refused as error:
+            refusal = f"{error}; change what refuses it, or the spec"
         for surplus in plan.surplus:
             if "deletionTimestamp" not in surplus["metadata"]:
                 await context.applier.delete(surplus)
         snapshot = _observe(context, context.store.get(SWARMS, *key) or live)
-    await context.reporter.swarm(
-        snapshot.live, snapshot.status, swarm_status(snapshot, identity, swarm_nodes(snapshot))
-    )
-    return RESYNC
+    status = swarm_status(snapshot, identity, swarm_nodes(snapshot), refusal)
+    await context.reporter.swarm(snapshot.live, snapshot.status, status)
+    return RETRY_REFUSED if refusal else RESYNC
 
 
 def _observe(context: Context, live: Object) -> SwarmSnapshot:
@@ -57,7 +61,7 @@ def _observe(context: Context, live: Object) -> SwarmSnapshot:
     labelled = context.store.of_swarm(meta["namespace"], meta["name"])
     names = [node_name(meta["name"], index) for index in range(spec.nodes if spec else 0)]
     others = (context.store.get(NODES, meta["namespace"], name) for name in names)
-    taken = frozenset(other["metadata"]["name"] for other in others if other and not owned(other, meta["uid"]))
+    taken = frozenset(other["metadata"]["name"] for other in others if other and not controls(meta["uid"], other))
     return SwarmSnapshot(
         live=live,
         spec=spec,
@@ -93,7 +97,7 @@ async def _delete(context: Context, snapshot: SwarmSnapshot, identity: str) -> f
     finalizers = meta.get("finalizers") or []
     if STREAM_FINALIZER not in finalizers:
         return RESYNC
-    mine = [each for each in snapshot.nodes if owned(each, meta["uid"])]
+    mine = [each for each in snapshot.nodes if controls(meta["uid"], each)]
     for each in mine:
         if "deletionTimestamp" not in each["metadata"]:
             await context.applier.delete(each)

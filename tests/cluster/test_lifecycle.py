@@ -276,6 +276,56 @@ def test_a_taken_name_is_told_and_left_alone(cluster: ControlPlane, namespace: s
     settle(cluster, namespace, expected("light-0") | expected("light-1"))
 
 
+@pytest.mark.parametrize("kind", ["Service", "ConfigMap", "Secret"])
+def test_never_touches_what_is_somebody_elses(cluster: ControlPlane, namespace: str, start: Starter, kind: str) -> None:
+    names = {"Service": "light-0-head", "ConfigMap": "light-0-config", "Secret": "light-0-exchange"}
+    spec = {"Service": {"spec": {"ports": [{"port": 80}]}}, "ConfigMap": {"data": {"mine": "1"}}, "Secret": {}}[kind]
+    metadata = {"name": names[kind], "namespace": namespace}
+    cluster.apply({"apiVersion": "v1", "kind": kind, "metadata": metadata, **spec})
+    before = cluster.get(namespace, kind, names[kind])
+    start(exchange={"url": "nats://127.0.0.1:9", "secret": f"exchange-{namespace}"})
+    cluster.apply(swarm(namespace, nodes=1))
+    told = until(lambda: _when(cluster, namespace, "swarmnode", "light-0", "Degraded", "NameTaken"), 20, "NameTaken")
+    assert f"{kind} {names[kind]} exists and belongs to somebody else" in told["message"]
+    assert cluster.get(namespace, kind, names[kind]) == before
+    cluster.kubectl("-n", namespace, "delete", kind, names[kind])
+    until(lambda: cluster.get(namespace, "pod", "light-0-head-0"), 40, "the rest")
+    until(lambda: not _when(cluster, namespace, "swarmnode", "light-0", "Degraded", "NameTaken"), 20, "no complaint")
+
+
+def test_a_field_that_is_no_longer_wanted_goes(
+    cluster: ControlPlane, namespace: str, light: Callable[..., None]
+) -> None:
+    light(template={"head": {"spec": {"priorityClassName": None, "nodeSelector": {"disk": "fast"}}}})
+    until(lambda: _selector(cluster, namespace) == {"disk": "fast"}, 10, "the selector")
+    cluster.patch(namespace, "swarm", "light", {"spec": {"template": {"head": {"spec": {"nodeSelector": None}}}}})
+    until(lambda: _selector(cluster, namespace) is None, 20, "no selector")
+
+
+def _selector(cluster: ControlPlane, namespace: str) -> dict[str, str] | None:
+    live = cluster.get(namespace, "sts", "light-0-head")
+    assert live is not None
+    return live["spec"]["template"]["spec"].get("nodeSelector")
+
+
+def test_an_identity_is_let_go_and_taken_back(
+    cluster: ControlPlane, namespace: str, light: Callable[..., None]
+) -> None:
+    light(identity={"retain": False})
+    before = _key(cluster, namespace, "light-0")
+    cluster.apply(swarm(namespace, nodes=1, identity={"retain": True}))
+    until(lambda: not _identity_owners(cluster, namespace), 20, "no owner")
+    cluster.apply(swarm(namespace, nodes=1, identity={"retain": False}))
+    until(lambda: _identity_owners(cluster, namespace), 20, "an owner")
+    assert _key(cluster, namespace, "light-0") == before
+
+
+def _identity_owners(cluster: ControlPlane, namespace: str) -> list[Any]:
+    live = cluster.get(namespace, "secret", "light-0-identity")
+    assert live is not None
+    return live["metadata"].get("ownerReferences", [])
+
+
 def test_pods_are_restricted(cluster: ControlPlane, namespace: str, light: Callable[..., None]) -> None:
     cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
     light(workers=1)

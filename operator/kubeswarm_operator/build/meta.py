@@ -68,8 +68,7 @@ def manifest(
     meta: Object = {"namespace": owner.namespace, "name": name, "labels": labels(owner, role)}
     if annotations:
         meta["annotations"] = annotations
-    if owned:
-        meta["ownerReferences"] = [owner_reference(owner, NODES)]
+    meta["ownerReferences"] = [owner_reference(owner, NODES)] if owned else []
     return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": meta, **body}
 
 

@@ -47,7 +47,8 @@ def obsolete(live: Mapping[tuple[str, str], Object], wanted: Iterable[Object], o
     ]
 
 
-def _controls(owner_uid: str, body: Object) -> bool:
+def controls(owner_uid: str, body: Object) -> bool:
+    """Whether the owner with that uid controls an object."""
     references = body["metadata"].get("ownerReferences") or []
     return any(reference["uid"] == owner_uid and reference.get("controller") for reference in references)
 
@@ -70,6 +71,6 @@ def _list_within(wanted: list[Any], live: Any, field: str) -> bool:
         return all(
             any(_within(item, one, "") for one in live if one.get(keys[0]) == item.get(keys[0])) for item in wanted
         )
-    if field == "ownerReferences":
+    if field == "ownerReferences" and wanted:  # others may add theirs; where none is wanted there must be none
         return all(any(_within(item, one, "") for one in live) for item in wanted)
     return len(wanted) == len(live) and all(_within(a, b, "") for a, b in zip(wanted, live, strict=True))

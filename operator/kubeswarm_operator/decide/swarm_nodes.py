@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from kubeswarm_api.names import node_name
+from kubeswarm_operator.decide.children import controls
 from kubeswarm_operator.observe.snapshot import SwarmSnapshot
 from kubeswarm_operator.resources import Object
 
@@ -16,18 +17,12 @@ class SwarmNodes:
     taken: tuple[str, ...]  # names that belong to others
 
 
-def owned(live: Object, uid: str) -> bool:
-    """Whether an object is controlled by the owner with that uid."""
-    references = live["metadata"].get("ownerReferences") or []
-    return any(reference.get("controller") and reference["uid"] == uid for reference in references)
-
-
 def swarm_nodes(snapshot: SwarmSnapshot) -> SwarmNodes:
     """Indices count from 0 without gaps, so that scaling down takes the highest ones away."""
     wanted = snapshot.spec.nodes if snapshot.spec else 0
     name, uid = snapshot.live["metadata"]["name"], snapshot.live["metadata"]["uid"]
     names = {node_name(name, index): index for index in range(wanted)}
-    mine = [live for live in snapshot.nodes if owned(live, uid)]
+    mine = [live for live in snapshot.nodes if controls(uid, live)]
     surplus = [live for live in mine if live["metadata"]["name"] not in names]
     surplus.sort(key=lambda live: live.get("spec", {}).get("index", 0), reverse=True)
     taken = tuple(sorted(snapshot.taken & names.keys()))

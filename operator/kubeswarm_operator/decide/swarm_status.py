@@ -7,23 +7,24 @@ from kubeswarm_api.conditions import Condition, ConditionType, Reason
 from kubeswarm_api.names import APP, APP_LABEL, SWARM_LABEL
 from kubeswarm_api.node import NodeStatus
 from kubeswarm_api.swarm import SwarmStatus
+from kubeswarm_operator.decide.children import controls
 from kubeswarm_operator.decide.conditions import Claim, conditions
-from kubeswarm_operator.decide.swarm_nodes import SwarmNodes, owned
+from kubeswarm_operator.decide.swarm_nodes import SwarmNodes
 from kubeswarm_operator.observe.snapshot import SwarmSnapshot, parse_status
 from kubeswarm_operator.resources import Object
 
 
-def swarm_status(snapshot: SwarmSnapshot, swarm_id: str, plan: SwarmNodes) -> SwarmStatus:
-    """The whole status."""
+def swarm_status(snapshot: SwarmSnapshot, swarm_id: str, plan: SwarmNodes, refusal: str = "") -> SwarmStatus:
+    """The whole status. `refusal`: why the API server refused a Node."""
     meta = snapshot.live["metadata"]
-    nodes = [live for live in snapshot.nodes if owned(live, meta["uid"])]
+    nodes = [live for live in snapshot.nodes if controls(meta["uid"], live)]
     nodes.sort(key=lambda live: live.get("spec", {}).get("index", 0))
     statuses = [parse_status(NodeStatus, live) for live in nodes]
     rewards = [float(s.reward) for s in statuses if s.reward is not None]
     held_out = [float(s.held_out.latest) for s in statuses if s.held_out is not None and s.held_out.latest is not None]
     return SwarmStatus(
         observed_generation=meta.get("generation", 0),
-        conditions=_conditions(snapshot, swarm_id, plan, nodes, statuses),
+        conditions=_conditions(snapshot, swarm_id, plan, nodes, statuses, refusal),
         swarm_id=swarm_id,
         nodes=len(nodes),
         ready_nodes=sum(_is(status, ConditionType.READY) for status in statuses),
@@ -46,13 +47,18 @@ def _condition(status: NodeStatus, kind: ConditionType) -> Condition | None:
 
 
 def _conditions(
-    snapshot: SwarmSnapshot, swarm_id: str, plan: SwarmNodes, nodes: Sequence[Object], statuses: Sequence[NodeStatus]
+    snapshot: SwarmSnapshot,
+    swarm_id: str,
+    plan: SwarmNodes,
+    nodes: Sequence[Object],
+    statuses: Sequence[NodeStatus],
+    refusal: str,
 ) -> list[Condition]:
     named = [(live["metadata"]["name"], status) for live, status in zip(nodes, statuses, strict=True)]
     claims = [
-        _ready(snapshot, plan, named),
+        _ready(snapshot, plan, named, refusal),
         _progressing(snapshot, plan, named),
-        _degraded(snapshot, plan, named),
+        _degraded(snapshot, plan, named, refusal),
         _complete(snapshot, plan, named),
         _chain(snapshot, swarm_id),
         _exchange(snapshot),
@@ -67,7 +73,7 @@ def _all_complete(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tup
     return all(_is(status, ConditionType.COMPLETE) for _, status in named)
 
 
-def _ready(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]]) -> Claim:
+def _ready(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]], refusal: str) -> Claim:
     kind = ConditionType.READY
     if "deletionTimestamp" in snapshot.live["metadata"]:
         return Claim(kind, "False", Reason.DELETING, "the Swarm is being deleted")
@@ -79,6 +85,8 @@ def _ready(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str,
         return Claim(kind, "False", Reason.SUSPENDED, "spec.suspend is true: set it to false to go on")
     if plan.taken:
         return Claim(kind, "False", Reason.NAME_TAKEN, _taken(plan))
+    if refusal:
+        return Claim(kind, "False", Reason.API_REFUSED, refusal)
     if len(named) < snapshot.spec.nodes:
         return Claim(kind, "False", Reason.CREATING, f"{len(named)} of {snapshot.spec.nodes} Nodes exist")
     for name, status in named:
@@ -108,12 +116,16 @@ def _progressing(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tupl
     return Claim(kind, "False", Reason.NODES_DEGRADED if named else Reason.AS_EXPECTED, "no Node makes progress")
 
 
-def _degraded(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]]) -> Claim:
+def _degraded(
+    snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]], refusal: str
+) -> Claim:
     kind = ConditionType.DEGRADED
     if snapshot.spec is None:
         return Claim(kind, "True", Reason.INVALID_SPEC, snapshot.invalid)
     if plan.taken:
         return Claim(kind, "True", Reason.NAME_TAKEN, _taken(plan))
+    if refusal:
+        return Claim(kind, "True", Reason.API_REFUSED, refusal)
     bad = [(name, _condition(status, ConditionType.DEGRADED)) for name, status in named]
     bad = [(name, condition) for name, condition in bad if condition is not None and condition.status == "True"]
     if bad:

@@ -1,0 +1,167 @@
+"""The policies, as properties of pure functions."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubeswarm_api.conditions import Condition, ConditionType, Reason
+from kubeswarm_api.node import NodeStatus
+from kubeswarm_api.operator_config import Funding
+from kubeswarm_api.reports import AttestorReport, NodeReport, Phase
+from kubeswarm_operator.decide.announcements import announcements
+from kubeswarm_operator.decide.completion import progress
+from kubeswarm_operator.decide.conditions import Claim, conditions
+from kubeswarm_operator.decide.funding import WEI, to_wei, top_ups
+from kubeswarm_operator.decide.identity import swarm_id
+from kubeswarm_operator.decide.replicas import Replicas, replicas
+from kubeswarm_operator.decide.rolling import rolling
+from kubeswarm_operator.decide.swarm_nodes import swarm_nodes
+from kubeswarm_operator.observe.snapshot import ChainFacts, Reports
+from tests.unit.operator.things import NOW, SWARM_ID, node_object, node_snapshot, node_spec, swarm_snapshot, swarm_spec
+
+NODE_ID = "0x" + "22" * 20
+OWNER_A, OWNER_B = "0x" + "aa" * 20, "0x" + "bb" * 20
+
+
+# --- a Swarm's Nodes ----------------------------------------------------------------------------------------
+@given(wanted=st.integers(0, 12), existing=st.sets(st.integers(0, 15)), foreign=st.sets(st.integers(0, 15)))
+def test_a_swarm_ends_with_exactly_its_lowest_indices(wanted: int, existing: set[int], foreign: set[int]) -> None:
+    nodes = [node_object(index, owner="stranger" if index in foreign else "uid-s") for index in sorted(existing)]
+    taken = frozenset(f"light-{index}" for index in existing & foreign)
+    plan = swarm_nodes(swarm_snapshot(swarm_spec(nodes=wanted), nodes=tuple(nodes), taken=taken))
+    assert set(plan.indices) == set(range(wanted)) - (existing & foreign)
+    surplus = [node["spec"]["index"] for node in plan.surplus]
+    assert surplus == sorted((existing - foreign) - set(range(wanted)), reverse=True)
+    assert set(plan.taken) == {f"light-{index}" for index in existing & foreign if index < wanted}
+
+
+# --- replicas -----------------------------------------------------------------------------------------------
+@given(workers=st.integers(0, 1000), suspend=st.booleans(), complete=st.booleans())
+def test_pods_run_unless_suspended_or_done(workers: int, suspend: bool, complete: bool) -> None:
+    found = replicas(node_spec(rollout={"workers": workers}, suspend=suspend), complete)
+    assert found == (Replicas(0, 0) if suspend or complete else Replicas(1, workers))
+
+
+# --- completion ---------------------------------------------------------------------------------------------
+COMPLETE = Condition(type="Complete", status="True", reason="RoundsComplete", last_transition_time="x")
+
+
+@given(
+    finished=st.integers(0, 30),
+    phase=st.sampled_from([None, *Phase]),
+    on_chain=st.integers(0, 30),
+    said=st.integers(0, 30),
+    configured=st.booleans(),
+    recorded=st.booleans(),
+    status_round=st.integers(0, 30),
+)
+def test_complete_means_trained_and_attested(
+    finished: int, phase: Phase | None, on_chain: int, said: int, configured: bool, recorded: bool, status_round: int
+) -> None:
+    report = NodeReport(phase=phase, round=finished) if phase else None
+    chain = ChainFacts(configured=configured, attested={(SWARM_ID, NODE_ID): on_chain})
+    attestor = AttestorReport(node_id=NODE_ID, address=NODE_ID, attested_rounds=said)
+    status = NodeStatus(round=status_round, conditions=[COMPLETE] if recorded else [])
+    snapshot = node_snapshot(node_spec(rounds=24), reports=Reports(report, attestor), chain=chain, status=status)
+    found = progress(snapshot, SWARM_ID, NODE_ID)
+    if found.complete:
+        assert found.round >= 24
+        assert recorded or (phase == Phase.COMPLETE and (not configured or max(on_chain, said) >= 24))
+    assert found.round == max(finished if report else 0, status_round), "what was finished is never unsaid"
+
+
+def test_more_rounds_undo_completion() -> None:
+    status = NodeStatus(round=24, conditions=[COMPLETE])
+    assert progress(node_snapshot(node_spec(rounds=24), status=status), None, None).complete
+    assert not progress(node_snapshot(node_spec(rounds=25), status=status), None, None).complete
+
+
+# --- identity -----------------------------------------------------------------------------------------------
+def test_a_swarms_id_is_kept_once_it_is_on_a_chain() -> None:
+    offline = swarm_id("uid", None, None)
+    online = swarm_id("uid", OWNER_A, offline)
+    assert offline != online
+    assert swarm_id("uid", None, offline) == offline
+    assert swarm_id("uid", OWNER_B, online) == online
+    assert swarm_id("uid", None, online) == online
+    assert swarm_id("other", OWNER_A, None) != online
+    assert swarm_id("uid", OWNER_B, None) != online
+
+
+# --- funding ------------------------------------------------------------------------------------------------
+amounts = st.integers(0, 10 * WEI)
+
+
+@given(
+    balances=st.dictionaries(st.text("0123456789abcdef", min_size=4, max_size=4), amounts, max_size=8),
+    available=amounts,
+    spent=amounts,
+)
+def test_keys_are_funded_within_what_there_is(balances: dict[str, int], available: int, spent: int) -> None:
+    funding = Funding(minimum="0.01", target="0.05", daily_budget="1")
+    plan = top_ups(balances, available, spent, funding)
+    paid = dict(plan.transfers)
+    assert sum(paid.values()) <= max(0, min(available, WEI - spent))
+    for address, balance in balances.items():
+        needs = balance < to_wei("0.01")
+        assert (address in paid or address in plan.unfunded) == needs
+        if address in paid:
+            assert balance + paid[address] == to_wei("0.05")
+    assert not paid.keys() & set(plan.unfunded)
+
+
+@given(st.decimals(0, 1000, places=18, allow_nan=False))
+def test_ether_is_exact(ether: Decimal) -> None:
+    assert to_wei(f"{ether:f}") == int(ether * WEI)
+
+
+# --- conditions and Events ----------------------------------------------------------------------------------
+statuses = st.sampled_from(["True", "False", "Unknown"])
+
+
+@given(before=statuses, after=statuses)
+def test_a_transitions_time_changes_only_with_the_status(before: str, after: str) -> None:
+    old = Condition(type="Ready", status=before, reason="A", last_transition_time="2020-01-01T00:00:00Z")  # type: ignore[arg-type]
+    claim = Claim(ConditionType.READY, after, Reason.TRAINING, "m")  # type: ignore[arg-type]
+    (new,) = conditions([claim], [old], 5, NOW)
+    expected = "2020-01-01T00:00:00Z" if before == after else "2030-01-01T12:00:00Z"
+    assert new.last_transition_time == expected
+    assert new.observed_generation == 5
+
+
+def _condition(type: ConditionType, status: str, reason: str, message: str = "") -> Condition:
+    return Condition(type=type, status=status, reason=reason, message=message, last_transition_time="x")  # type: ignore[arg-type]
+
+
+def test_what_stays_is_not_told_again() -> None:
+    degraded = _condition(ConditionType.DEGRADED, "True", "CrashLoop", "restarts: 1")
+    assert [each.type for each in announcements([], [degraded])] == ["Warning"]
+    again = degraded.model_copy(update={"message": "restarts: 2"})
+    assert announcements([degraded], [again]) == []
+    other = degraded.model_copy(update={"reason": "OutOfMemory"})
+    assert [each.reason for each in announcements([degraded], [other])] == ["OutOfMemory"]
+
+
+def test_news_is_told_once_and_a_healthy_start_is_none() -> None:
+    healthy = _condition(ConditionType.DEGRADED, "False", "AsExpected")
+    assert announcements([], [healthy]) == []
+    ready = _condition(ConditionType.READY, "True", "Training", "all pods are ready")
+    assert [each.type for each in announcements([], [ready])] == ["Normal"]
+    recovered = announcements([_condition(ConditionType.DEGRADED, "True", "CrashLoop")], [healthy])
+    assert [each.reason for each in recovered] == ["AsExpected"]
+    unready = _condition(ConditionType.READY, "False", "PodNotReady")
+    assert announcements([ready], [unready]) == []
+
+
+# --- rolling ------------------------------------------------------------------------------------------------
+def test_rolling_while_old_pods_are_there() -> None:
+    sts = {"metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": {"observedGeneration": 2, "replicas": 1}}
+    old = node_snapshot(children={("StatefulSet", "h"): {**sts, "status": {**sts["status"], "updatedReplicas": 0}}})
+    assert rolling(old)
+    new = node_snapshot(children={("StatefulSet", "h"): {**sts, "status": {**sts["status"], "updatedReplicas": 1}}})
+    assert not rolling(new)
+    unseen = node_snapshot(children={("StatefulSet", "h"): {**sts, "metadata": {"generation": 3}}})
+    assert rolling(unseen)
+    assert not rolling(replace(old, children={}))

@@ -1,0 +1,248 @@
+"""Status and health: what is said of a Node and of a Swarm."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubeswarm_api.conditions import Condition, ConditionType, Reason
+from kubeswarm_api.names import HEAD, ROLLOUT
+from kubeswarm_api.node import HeldOut, NodeStatus
+from kubeswarm_api.reports import AttestorReport, NodeReport, Phase, Problem
+from kubeswarm_operator.decide.completion import progress
+from kubeswarm_operator.decide.health import pod_ready, problems
+from kubeswarm_operator.decide.node_status import NodeFacts, node_status
+from kubeswarm_operator.decide.replicas import replicas
+from kubeswarm_operator.decide.rolling import rolling
+from kubeswarm_operator.decide.swarm_nodes import swarm_nodes
+from kubeswarm_operator.decide.swarm_status import swarm_status
+from kubeswarm_operator.observe.snapshot import ChainFacts, ExchangeFacts, NodeSnapshot, Reports
+from tests.unit.operator.things import (
+    EARLIER,
+    NOW,
+    SWARM_ID,
+    node_object,
+    node_snapshot,
+    node_spec,
+    pod,
+    swarm_snapshot,
+    swarm_spec,
+)
+
+
+def status_of(snapshot: NodeSnapshot) -> NodeStatus:
+    assert snapshot.spec is not None
+    done = progress(snapshot, SWARM_ID, None)
+    wanted = replicas(snapshot.spec, done.complete)
+    facts = NodeFacts(SWARM_ID, "0x01", done, wanted, tuple(problems(snapshot)), rolling(snapshot))
+    return node_status(snapshot, facts)
+
+
+def condition(status: Any, kind: ConditionType) -> Condition:
+    (found,) = [each for each in status.conditions if each.type == kind]
+    return found
+
+
+pods = st.builds(
+    lambda role, number, ready, going: (
+        pod(f"{role}-{number}", role, ready) if not going else _going(pod(f"{role}-{number}", role, ready))
+    ),
+    st.sampled_from([HEAD, ROLLOUT]),
+    st.integers(0, 5),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+def _going(body: dict[str, Any]) -> dict[str, Any]:
+    return {**body, "metadata": {**body["metadata"], "deletionTimestamp": EARLIER}}
+
+
+@given(
+    found=st.lists(pods, max_size=5, unique_by=lambda each: each["metadata"]["name"]),
+    workers=st.integers(0, 3),
+    suspend=st.booleans(),
+    phase=st.sampled_from([None, *Phase]),
+    missing=st.sampled_from([(), (("Secret", "s"),)]),
+)
+def test_ready_is_never_true_while_a_required_pod_is_not(
+    found: list[dict[str, Any]], workers: int, suspend: bool, phase: Phase | None, missing: Any
+) -> None:
+    spec = node_spec(rollout={"workers": workers}, suspend=suspend)
+    report = NodeReport(phase=phase, round=1) if phase else None
+    snapshot = node_snapshot(spec, pods=tuple(found), reports=Reports(report), missing=missing)
+    status = status_of(snapshot)
+    ready = condition(status, ConditionType.READY)
+    if ready.status == "True":
+        by_role = [
+            sum(pod_ready(p) for p in found if p["metadata"]["labels"]["kubeswarm.dev/role"] == r)
+            for r in (HEAD, ROLLOUT)
+        ]
+        assert by_role[0] >= 1 and by_role[1] >= workers
+        assert not suspend and not missing and phase in (None, Phase.TRAINING, Phase.COMPLETE)
+    assert len(status.conditions) == len(ConditionType)
+    degraded = condition(status, ConditionType.DEGRADED)
+    assert not (ready.status == degraded.status == "True")
+
+
+def test_numbers_outlive_the_pods() -> None:
+    before = NodeStatus(
+        round=9, reward="0.5000", held_out=HeldOut(items=32, latest="0.4000"), tokens=77, groups_taken=3, model="0xff"
+    )
+    after = status_of(node_snapshot(pods=(), status=before))
+    for name in ("round", "reward", "held_out", "tokens", "groups_taken", "model"):
+        assert getattr(after, name) == getattr(before, name)
+
+
+def test_equal_facts_give_an_equal_status() -> None:
+    first = status_of(node_snapshot())
+    later = node_snapshot(status=first, now=NOW + timedelta(hours=5))
+    assert status_of(later) == first
+
+
+CHAIN = ChainFacts(configured=True, owner="0x01", reachable=True)
+IDLE = AttestorReport(node_id="0x01", address="0x01")
+
+
+@pytest.mark.parametrize(
+    ("chain", "attestor", "status", "reason"),
+    [
+        (ChainFacts(), None, "Unknown", "NotConfigured"),
+        (ChainFacts(configured=True, reason="ChainUnreachable", message="gone"), None, "False", "ChainUnreachable"),
+        (CHAIN, IDLE, "False", "Registering"),
+        (CHAIN, IDLE.model_copy(update={"registered": True, "joined": True}), "True", "Synced"),
+        (
+            CHAIN,
+            IDLE.model_copy(update={"problem": Problem(reason="KeyUnfunded", message="m")}),
+            "False",
+            "KeyUnfunded",
+        ),
+    ],
+)
+def test_chain_synced(chain: ChainFacts, attestor: AttestorReport | None, status: str, reason: str) -> None:
+    found = condition(
+        status_of(node_snapshot(chain=chain, reports=Reports(None, attestor))), ConditionType.CHAIN_SYNCED
+    )
+    assert (found.status, found.reason) == (status, reason)
+
+
+def test_a_chain_that_is_away_leaves_a_node_ready() -> None:
+    away = ChainFacts(configured=True, reason="ChainUnreachable", message="gone")
+    assert condition(status_of(node_snapshot(chain=away)), ConditionType.READY).status == "True"
+
+
+def test_exchange_ready() -> None:
+    configured = ExchangeFacts(configured=True, reachable=True)
+    lost = Reports(NodeReport(phase=Phase.TRAINING, exchange_connected=False))
+    found = condition(status_of(node_snapshot(exchange=configured, reports=lost)), ConditionType.EXCHANGE_READY)
+    assert (found.status, found.reason) == ("False", "ExchangeUnreachable")
+    fine = condition(status_of(node_snapshot(exchange=configured)), ConditionType.EXCHANGE_READY)
+    assert (fine.status, fine.reason) == ("True", "Connected")
+
+
+# --- health -------------------------------------------------------------------------------------------------
+def unschedulable(seconds_ago: int) -> dict[str, Any]:
+    created = (NOW - timedelta(seconds=seconds_ago)).isoformat()
+    scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes: no gpu"}
+    body = pod(ready=False, phase="Pending", conditions=[scheduled])
+    return {**body, "metadata": {**body["metadata"], "creationTimestamp": created}}
+
+
+def test_scheduling_is_given_a_moment() -> None:
+    assert problems(node_snapshot(pods=(unschedulable(1),))) == []
+    (found,) = problems(node_snapshot(pods=(unschedulable(10),)))
+    assert found.reason == Reason.UNSCHEDULABLE
+    assert "light-0-head-0" in found.message and "no gpu" in found.message
+
+
+def claim(phase: str, seconds_ago: int) -> dict[tuple[str, str], Any]:
+    created = (NOW - timedelta(seconds=seconds_ago)).isoformat()
+    body = {"metadata": {"name": "light-0-data", "creationTimestamp": created}, "spec": {}, "status": {"phase": phase}}
+    return {("PersistentVolumeClaim", "light-0-data"): body}
+
+
+def test_a_pending_claim_is_told_unless_its_pod_says_more() -> None:
+    assert problems(node_snapshot(children=claim("Pending", 5), pods=())) == []
+    (found,) = problems(node_snapshot(children=claim("Pending", 60), pods=()))
+    assert found.reason == Reason.CLAIM_PENDING and "storageClassName" in found.message
+    reasons = [
+        each.reason for each in problems(node_snapshot(children=claim("Pending", 60), pods=(unschedulable(60),)))
+    ]
+    assert reasons == [Reason.UNSCHEDULABLE]
+    (lost,) = problems(node_snapshot(children=claim("Lost", 60)))
+    assert "lost its volume" in lost.message
+
+
+def test_one_restart_is_no_crash_loop_and_a_ready_container_has_recovered() -> None:
+    last = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    running = {"name": "trainer", "ready": False, "restartCount": 1, "state": {"running": {}}, "lastState": last}
+    assert problems(node_snapshot(pods=(pod(ready=False, containerStatuses=[running]),))) == []
+    again = {**running, "restartCount": 2}
+    assert [p.reason for p in problems(node_snapshot(pods=(pod(ready=False, containerStatuses=[again]),)))] == [
+        Reason.CRASH_LOOP
+    ]
+    recovered = {**again, "ready": True}
+    assert problems(node_snapshot(pods=(pod(containerStatuses=[recovered]),))) == []
+
+
+@pytest.mark.parametrize(
+    ("message", "remedy"),
+    [
+        ("exceeded quota: small", "ResourceQuota"),
+        ('violates PodSecurity "restricted:latest"', "pod security standard"),
+        ("admission webhook denied", "policy that refuses it"),
+    ],
+)
+def test_a_refusal_names_its_remedy(message: str, remedy: str) -> None:
+    (found,) = problems(node_snapshot(pods=(), refusals=(message,)))
+    assert found.reason == Reason.POD_REFUSED and remedy in found.message
+
+
+def test_long_messages_stay_within_bounds() -> None:
+    waiting = {"state": {"waiting": {"reason": "ErrImagePull", "message": "x" * 100_000}}, "name": "trainer"}
+    many = tuple(pod(f"p{i}", ready=False, containerStatuses=[waiting]) for i in range(9))
+    for each in status_of(node_snapshot(pods=many)).conditions:
+        assert len(each.message) <= 4096
+
+
+# --- Swarms -------------------------------------------------------------------------------------------------
+def ready_node(index: int, round: int = 5, complete: bool = False, reward: str = "0.5000") -> dict[str, Any]:
+    kinds = [
+        ("Ready", "False" if complete else "True"),
+        ("Complete", "True" if complete else "False"),
+        ("Degraded", "False"),
+    ]
+    made = [Condition(type=k, status=s, reason="R", last_transition_time="x") for k, s in kinds]  # type: ignore[arg-type]
+    return node_object(index, NodeStatus(round=round, conditions=made, reward=reward, attested_rounds=round))
+
+
+def swarm_of(*nodes: dict[str, Any], wanted: int | None = None) -> Any:
+    spec = swarm_spec(nodes=len(nodes) if wanted is None else wanted)
+    snapshot = swarm_snapshot(spec, nodes=nodes)
+    return swarm_status(snapshot, SWARM_ID, swarm_nodes(snapshot))
+
+
+def test_a_swarm_is_what_its_nodes_are() -> None:
+    status = swarm_of(ready_node(0, 7, reward="0.4000"), ready_node(1, 3, reward="0.6000"))
+    assert (status.nodes, status.ready_nodes, status.round, status.reward) == (2, 2, 3, "0.5000")
+    assert status.attested_rounds == 10
+    assert condition(status, ConditionType.READY).status == "True"
+
+
+def test_a_swarm_is_complete_when_all_its_nodes_are() -> None:
+    half = swarm_of(ready_node(0, 24, complete=True), ready_node(1, 20))
+    assert condition(half, ConditionType.COMPLETE).status == "False"
+    assert condition(half, ConditionType.READY).status == "True"
+    done = swarm_of(ready_node(0, 24, complete=True), ready_node(1, 24, complete=True))
+    assert condition(done, ConditionType.COMPLETE).status == "True"
+    assert condition(done, ConditionType.READY).reason == "RoundsComplete"
+    more = swarm_of(ready_node(0, 24, complete=True), wanted=2)
+    assert condition(more, ConditionType.COMPLETE).status == "False"
+
+
+def test_an_empty_swarm_is_ready_and_not_complete() -> None:
+    status = swarm_of()
+    assert condition(status, ConditionType.COMPLETE).status == "False"
+    assert status.reward is None
