@@ -1,4 +1,4 @@
-"""Command line: `python3 -m hack.images build [NAME ...] [--load]`."""
+"""Command line: `python3 -m hack.images build [NAME ...] [--load]` and `prune`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 
 from hack.cluster.layout import Profile, layout_for
 from hack.console import Problem, say
+from hack.images.buildah import Storage
 from hack.images.catalogue import CLUSTER_IMAGES, IMAGES
 from hack.images.pipeline import build_images, load_images
 
@@ -17,8 +18,12 @@ def main() -> int:
     build = commands.add_parser("build", help="build the images that changed")
     build.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(IMAGES)}; all by default")
     build.add_argument("--load", action="store_true", help="give them to the local cluster as well")
+    commands.add_parser("prune", help="drop what former builds have left")
     options = parser.parse_args()
     layout = layout_for(Profile.FULL, None)
+    if options.command == "prune":
+        Storage(layout.cache).remove_unnamed()
+        return 0
     names = options.names or [name for name in IMAGES if name not in CLUSTER_IMAGES]
     built = build_images(names, layout.cache)
     if options.load:
