@@ -13,12 +13,17 @@ APPLIED_ANNOTATION = "kubeswarm.dev/applied"
 
 
 def stamped(manifest: Object) -> Object:
-    """The manifest with its own digest on it. A Secret's content is no part of that: it is made once."""
-    content = {key: value for key, value in manifest.items() if key not in ("data", "type") or not _is_secret(manifest)}
-    value = digest(canonical_json(content)).hex()[:32]
+    """The manifest with its own digest on it; stamping twice is stamping once.
+
+    A Secret's content is no part of the digest: it is made once.
+    """
     meta = manifest["metadata"]
-    annotations = {**meta.get("annotations", {}), APPLIED_ANNOTATION: value}
-    return {**manifest, "metadata": {**meta, "annotations": annotations}}
+    annotations = {key: value for key, value in meta.get("annotations", {}).items() if key != APPLIED_ANNOTATION}
+    left_out = ("data", "type", "metadata") if _is_secret(manifest) else ("metadata",)
+    content = {key: value for key, value in manifest.items() if key not in left_out}
+    content["metadata"] = {**meta, "annotations": annotations}
+    value = digest(canonical_json(content)).hex()[:32]
+    return {**manifest, "metadata": {**meta, "annotations": {**annotations, APPLIED_ANNOTATION: value}}}
 
 
 def _is_secret(manifest: Object) -> bool:

@@ -33,6 +33,10 @@ def test_what_was_applied_is_not_written_again() -> None:
     assert not differs(_live(HEAD), HEAD)
 
 
+def test_stamping_twice_is_stamping_once() -> None:
+    assert stamped(HEAD) == HEAD
+
+
 def test_what_is_absent_is_written() -> None:
     assert differs(None, HEAD)
 
