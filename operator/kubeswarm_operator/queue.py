@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 #: Seconds between the starts of two passes of one key, so that a burst of events costs one pass.
-SPACING = 0.2
+SPACING = 0.5
 #: Seconds of the first and the longest wait after failed passes.
 BACKOFF_FIRST, BACKOFF_LAST = 0.5, 60.0
 

@@ -1,6 +1,7 @@
 """The operator as a process against a real API server: what it makes, keeps, changes and takes away."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -83,6 +84,20 @@ def test_makes_nodes_with_all_their_objects_and_then_writes_nothing(
     time.sleep(8)
     assert versions(cluster, namespace) == before
     assert len(_writes(cluster, namespace)) == written
+
+
+def test_each_object_is_written_once(cluster: ControlPlane, namespace: str, light: Callable[..., None]) -> None:
+    light(workers=1)
+    until(lambda: _when(cluster, namespace, "swarm", "light", "Ready", "Unschedulable"), 30, "a settled status")
+    time.sleep(2)
+    writes = Counter(
+        (event["objectRef"]["resource"], event["objectRef"].get("name", ""), event["objectRef"].get("subresource", ""))
+        for event in _writes(cluster, namespace)
+        if event["objectRef"]["resource"] != "events"
+    )
+    repeated = {key: count for key, count in writes.items() if count > 1 and key[2] != "status"}
+    assert repeated == {}
+    assert sum(count for key, count in writes.items() if key[2] == "status") <= 6, writes
 
 
 def _when(cluster: ControlPlane, namespace: str, kind: str, name: str, type: str, reason: str) -> dict[str, Any] | None:
