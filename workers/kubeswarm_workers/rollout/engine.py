@@ -5,6 +5,8 @@ import os
 import time
 from typing import Any
 
+import torch
+
 from kubeswarm_api import metrics as names
 from kubeswarm_workers.rollout.sampling import EngineSpec, Request, Sampled
 from kubeswarm_workers.weights import Packed
@@ -37,6 +39,9 @@ class Engine:
             VLLM_CPU_OMP_THREADS_BIND="nobind",
             VLLM_LOGGING_LEVEL="WARNING",
         )
+        if not torch.cuda.is_available():
+            # Even when it runs eagerly vLLM compiles a few functions of its own, and the image has no C++ compiler.
+            os.environ["TORCHDYNAMO_DISABLE"] = "1"
         from vllm import LLM
         from vllm.config import WeightTransferConfig
         from vllm.platforms import current_platform
