@@ -34,7 +34,6 @@ def up(layout: Layout) -> None:
         network.set_up(layout)
         for folder in (layout.run, layout.volumes, layout.state / "kubelet-plugins"):
             folder.mkdir(parents=True, exist_ok=True)
-        (layout.run / "origin").write_text(f"{layout.state}\n")
     for name in layout.profile.components:
         if name == "kubelet":  # the first pods need their images
             load_images(build_images(CLUSTER_IMAGES, layout.cache), layout)
@@ -48,6 +47,11 @@ def up(layout: Layout) -> None:
 
 def down(layout: Layout, *, purge: bool) -> None:
     """Stop all that `up` started, with the pods; with `purge` also forget the cluster's state."""
+    if not layout.state.exists():
+        say(f"there is no cluster in {layout.state}")
+        return
+    if layout.profile is Profile.FULL:
+        preflight.check_root()
     for name in ("kubelet", "local-volumes", "kube-proxy"):
         _stop(name, layout)
     if layout.profile is Profile.FULL:

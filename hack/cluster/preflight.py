@@ -10,7 +10,9 @@ from pathlib import Path
 from hack.cluster.layout import Layout, Profile
 from hack.console import Problem, run, step
 
-MIN_DISK_GIB = 30
+FIRST_DISK_GIB = 30  # programs, images twice (built and imported), the Python environment
+LATER_DISK_GIB = 4
+CONTROL_PLANE_DISK_GIB = 1
 MIN_MEMORY_GIB = 12
 # A machine that is sold with 12 GiB shows a little less.
 MEMORY_TOLERANCE = 0.95
@@ -36,14 +38,16 @@ def check(layout: Layout) -> None:
     """Raise Problem, naming the remedy, when the cluster can't run here; install missing Debian packages."""
     full = layout.profile is Profile.FULL
     if full:
-        _check_root()
+        check_root()
         _check_memory()
-    _check_disk(layout.state, MIN_DISK_GIB if full else 1)
+    first = not (layout.state / "containerd").exists()
+    _check_disk(layout.state, (FIRST_DISK_GIB if first else LATER_DISK_GIB) if full else CONTROL_PLANE_DISK_GIB)
     _check_ports(layout)
     _ensure_packages(NODE_PACKAGES if full else CONTROL_PLANE_PACKAGES)
 
 
-def _check_root() -> None:
+def check_root() -> None:
+    """Raise Problem when this process may not touch containers, mounts and the packet filter."""
     if os.geteuid() != 0:
         raise Problem("a node needs root (containers, mounts, packet filter): run this as root, or with sudo -E")
 
