@@ -8,8 +8,11 @@ import torch
 
 from kubeswarm_api import names
 from kubeswarm_api.node_config import NodeConfig
+from kubeswarm_workers import config as configuration
+from kubeswarm_workers import heldout
 from kubeswarm_workers.environments.process import EnvironmentProcess
 from kubeswarm_workers.learn import checkpoint, snapshot
+from kubeswarm_workers.learn.export import exported_round
 from kubeswarm_workers.learn.model import Policy, load_tokenizer, resolve
 from kubeswarm_workers.learn.step import Learner
 from kubeswarm_workers.node import Node, engine_spec
@@ -33,8 +36,7 @@ def assemble(
 ) -> Trainer:
     """The trainer, resumed from its latest checkpoint; everything that has to be closed is put on `stack`."""
     training = config.training
-    workers = training.rollout.workers
-    ray_processes = cluster.start(place, head=None, engines=0 if workers else 1)
+    ray_processes = cluster.start(place, head=None, engines=0 if training.rollout.workers else 1)
     stack.callback(ray_processes.stop)
     report.add_engine_files(ray_processes.metrics)
 
@@ -54,13 +56,33 @@ def assemble(
     notary, exchange = open_ports(config, place)
     if exchange is not None:
         stack.callback(exchange.close)
+        exchange.received(progress.cursor)  # says where to begin
+        report.watch(exchange)
 
-    cluster.connect(ray_processes)
-    pool = Pool(engine_spec(config, learner), max(1, workers), report.waiting, stopping)
+    cluster.connect(ray_processes, stopping)
+    stack.callback(cluster.disconnect)
+    pool = Pool(engine_spec(config, learner), configuration.engines(config), report.waiting, stopping)
     stack.callback(pool.close)
     node = Node(config, environment, text, learner, pool, report, {}, probe, notary, exchange, stopping)
     node.refresh_digests(changed_only=False)
     return Trainer(node, place, base, progress)
+
+
+def finished(config: NodeConfig, place: Place, report: Report) -> bool:
+    """Whether all rounds are played and the model is there; then their end goes into the report."""
+    found = checkpoint.latest(place.checkpoints)
+    if found is None or found.round < config.training.rounds or exported_round(place.trained_model) != found.round:
+        return False
+    progress = Progress.from_json(found.state["progress"])
+    assert progress.record is not None
+    measured = heldout.read(place.held_out, progress.round)
+    if config.training.evaluation.items and (not measured or measured[-1].round < progress.round):
+        return False
+    spool(place, progress.record)
+    report.show(progress)
+    report.show_held_out(heldout.report_of(measured))
+    report.update(checkpoint=str(found.directory))
+    return True
 
 
 def resume(place: Place, learner: Learner) -> Progress:

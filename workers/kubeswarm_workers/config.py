@@ -18,3 +18,8 @@ def read(place: Place) -> NodeConfig:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise InvalidConfig(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def engines(config: NodeConfig) -> int:
+    """How many engines the Node has: one a rollout pod, or one in the head pod where there are none."""
+    return max(1, config.training.rollout.workers)

@@ -7,9 +7,9 @@ from kubeswarm_api.rollouts import Completion, Group
 from kubeswarm_workers.environments.contract import EnvironmentFailed, Prompt, Score
 from kubeswarm_workers.heldout import HeldOut
 from kubeswarm_workers.node import HELD_OUT_SAMPLES, Node
-from kubeswarm_workers.rollout.pool import Stopped
 from kubeswarm_workers.rollout.sampling import Request, Sampled
 from kubeswarm_workers.seeds import seed_of
+from kubeswarm_workers.stopping import Stopped
 
 log = logging.getLogger(__name__)
 

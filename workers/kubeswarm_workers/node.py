@@ -1,7 +1,8 @@
 """The parts of one Node's trainer, put together: what a round works with."""
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kubeswarm_api.node_config import NodeConfig
 from kubeswarm_api.records import Address
@@ -40,6 +41,7 @@ class Node:
     notary: Notary | None
     exchange: Exchange | None
     stopping: Callable[[], bool]
+    refused: Counter[str] = field(default_factory=Counter)  # what the exchange had refused when it was last asked
 
     @property
     def node_id(self) -> Address:

@@ -16,6 +16,7 @@ from kubeswarm_api import metrics as names
 from kubeswarm_api.records import REWARD_SCALE
 from kubeswarm_api.reports import HeldOutReport, NodeReport, Phase
 from kubeswarm_workers.metrics import ProcessFiles, Registry
+from kubeswarm_workers.ports import Exchange
 from kubeswarm_workers.progress import Progress, Samples
 
 log = logging.getLogger(__name__)
@@ -54,13 +55,16 @@ class Report:
         self.registry = Registry()
         self.samples = SampleCounters()
         self.registry.collectors.register(self.samples)
+        self._exchange: Exchange | None = None
         self._status = NodeReport(phase=Phase.STARTING, rounds=rounds)
         self.registry.gauge(names.TARGET_ROUNDS).set(rounds)
 
     @property
     def status(self) -> NodeReport:
         """The report as it is now."""
-        return self._status
+        if self._exchange is None:
+            return self._status
+        return self._status.model_copy(update={"exchange_connected": self._exchange.connected})
 
     def update(self, **fields: object) -> None:
         """Replaces fields of the report, in one step."""
@@ -103,6 +107,11 @@ class Report:
             taken = time.monotonic() - started
             seconds[phase] = round(seconds.get(phase, 0.0) + taken, 3)
             self.registry.histogram(names.PHASE_SECONDS).labels(phase).observe(taken)
+
+    def watch(self, exchange: Exchange) -> None:
+        """Reports on the exchange from now on."""
+        self._exchange = exchange
+        self.registry.gauge(names.EXCHANGE_CONNECTED).set_function(lambda: float(exchange.connected))
 
     def add_engine_files(self, directory: Path) -> None:
         """Serves the metrics of this container's engines beside the trainer's."""

@@ -16,7 +16,7 @@ from kubeswarm_workers.learn.batch import rows_of
 from kubeswarm_workers.learn.step import Update
 from kubeswarm_workers.node import NO_ADDRESS, Node
 from kubeswarm_workers.progress import Progress, Samples
-from kubeswarm_workers.rollout.pool import Stopped
+from kubeswarm_workers.stopping import Stopped
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +123,7 @@ def _take(node: Node, before: Progress, number: int) -> tuple[foreign.Taken, int
     if node.exchange is None or sharing.external == 0:
         return foreign.Taken(seen=set(before.seen)), before.cursor
     arrived = node.exchange.received(before.cursor)
+    refused = Counter(node.exchange.dropped)
     rules = foreign.Rules(
         node_id=node.node_id,
         swarm_id=node.config.swarm_id,
@@ -135,8 +136,11 @@ def _take(node: Node, before: Progress, number: int) -> tuple[foreign.Taken, int
     )
     batches = [signed.batch for _, signed in arrived]
     taken = foreign.take(batches, before.seen, rules, node.environment, node.text)
+    newly = refused - node.refused
+    node.refused = refused
+    taken.dropped.update(newly)
     registry = node.report.registry
-    registry.counter(names.GROUPS_RECEIVED).inc(sum(len(batch.groups) for batch in batches))
+    registry.counter(names.GROUPS_RECEIVED).inc(sum(len(batch.groups) for batch in batches) + newly.total())
     registry.counter(names.GROUPS_TAKEN).inc(len(taken.groups))
     for reason, count in taken.dropped.items():
         registry.counter(names.GROUPS_DROPPED).labels(reason).inc(count)

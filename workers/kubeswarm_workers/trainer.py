@@ -6,6 +6,7 @@ from pathlib import Path
 from kubeswarm_api import metrics as names
 from kubeswarm_api.records import REWARD_SCALE, RoundRecord
 from kubeswarm_api.reports import Phase
+from kubeswarm_workers import config as configuration
 from kubeswarm_workers import heldout
 from kubeswarm_workers.durable import replace_file
 from kubeswarm_workers.environments.contract import Prompt
@@ -15,8 +16,8 @@ from kubeswarm_workers.learn.export import export
 from kubeswarm_workers.node import Node
 from kubeswarm_workers.place import Place
 from kubeswarm_workers.progress import Progress
-from kubeswarm_workers.rollout.pool import Stopped
 from kubeswarm_workers.round import Played, play
+from kubeswarm_workers.stopping import Stopped
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +52,14 @@ class Trainer:
         while self._progress.round < training.rounds:
             if node.stopping():
                 raise Stopped
+            # Scaling rollout pods does not restart the trainer: it reads the number anew.
+            node.pool.resize(configuration.engines(configuration.read(self._place)))
             played = play(node, self._progress)
             self._write(played)
             self._sync(played.seconds)
             self._log(played)
             self._measure(held_out, {})
-        export(node.learner.policy, self._base, self._place.trained_model)
+        export(node.learner.policy, self._base, self._place.trained_model, self._progress.round)
 
     def _write(self, played: Played) -> None:
         """Checkpoint, then record. From here on the round counts."""

@@ -41,12 +41,12 @@ def main() -> int:
     head = os.environ.get(HEAD_ENV, names.head_name(config.name))
     limit_threads()
     cluster.use_token(place)
+    registry = CollectorRegistry()
+    serve(place.port(names.ROLLOUT_PORT), registry)
     if not wait_for(head, place.port(names.RAY_PORT), stop):
         return 0
     ray_processes = cluster.start(place, head=head, engines=1)
-    registry = CollectorRegistry()
     registry.register(ProcessFiles(ray_processes.metrics))  # pyright: ignore[reportArgumentType]
-    serve(place.port(names.ROLLOUT_PORT), registry)
     log.info("joined", extra={"head": ray_processes.address})
     while not stop.is_set():
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -3,6 +3,7 @@
 Exit codes: 0 after SIGTERM, 1 after a failure (the container is started again and goes on after its last round).
 """
 
+import gc
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ from kubeswarm_workers import logs  # noqa: E402
 from kubeswarm_workers.place import Place  # noqa: E402
 from kubeswarm_workers.report import Report, serve  # noqa: E402
 from kubeswarm_workers.rollout import cluster  # noqa: E402
+from kubeswarm_workers.stopping import Stopped  # noqa: E402
 
 log = logging.getLogger("kubeswarm_workers.trainer")
 
@@ -52,19 +54,19 @@ def _on_signal(stop: threading.Event, number: int, frame: FrameType | None) -> N
 def run(config: NodeConfig, place: Place, report: Report, stop: threading.Event) -> int:
     """Trains what is missing, leaves the model, and stays to answer /status."""
     cluster.use_token(place)  # before anything imports ray
-    from kubeswarm_workers.assemble import assemble
-    from kubeswarm_workers.rollout.pool import Stopped
+    from kubeswarm_workers.assemble import assemble, finished
 
-    with ExitStack() as stack:
-        trainer = assemble(config, place, report, stop.is_set, THREADS, stack)
+    if not finished(config, place, report):
         try:
-            trainer.train()
+            with ExitStack() as stack:
+                assemble(config, place, report, stop.is_set, THREADS, stack).train()
         except Stopped:
             report.update(phase=Phase.STOPPING)
-            log.info("stopped between rounds", extra={"round": report.status.round})
+            log.info("stopped; the round in flight is dropped", extra={"round": report.status.round})
             return 0
     report.update(phase=Phase.COMPLETE, message="")
     log.info("training complete", extra={"round": report.status.round, "model": str(place.trained_model)})
+    gc.collect()
     stop.wait()
     return 0
 

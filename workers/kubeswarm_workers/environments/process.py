@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import select
 import subprocess
 import sys
@@ -92,7 +93,7 @@ class EnvironmentProcess:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
                 raise TimeoutError(f"the environment did not answer within {seconds:g} s")
-            data = process.stdout.read1(1 << 20)
+            data = os.read(process.stdout.fileno(), 1 << 20)
             if not data:
                 raise OSError(f"the environment's process ended with code {process.wait()}")
             self._rest += data

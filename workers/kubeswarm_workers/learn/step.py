@@ -41,12 +41,14 @@ class Learner:
         """Adds the gradient of the loss over `rows` to the parameters; returns loss, clipped tokens and gaps.
 
         One optimiser step follows each batch, so that the policy before the update is the one in the forward pass.
+        Rows whose advantages are all 0 add nothing but their tokens, and are not computed.
         """
         batch_tokens = sum(row.learnt for row in rows)
         losses: list[Tensor] = []
         clipped = 0
         gaps: dict[str, list[Tensor]] = {"local": [], "external": []}
-        for part in micro_batches(rows, self.algorithm.tokens_per_micro_batch):
+        informative = [row for row in rows if any(sample.advantage for sample in row.samples)]
+        for part in micro_batches(informative, self.algorithm.tokens_per_micro_batch):
             batch = collate(part, self.policy.device)
             logprobs_N = self.policy.logprobs(batch, self.temperature)
             result = policy_loss(
@@ -60,22 +62,22 @@ class Learner:
             gaps["external"].append(gap_N[~batch.local_N])
         means = {origin: torch.cat(parts) for origin, parts in gaps.items() if parts}
         return (
-            float(torch.stack(losses).sum()),
+            float(torch.stack(losses).sum()) if losses else 0.0,
             clipped,
             {origin: float(values.mean()) for origin, values in means.items() if len(values)},
         )
 
     def update(self, rows: Sequence[Row]) -> Update:
-        """One step on `rows`; with none of them nothing changes."""
-        if not rows:
-            return Update(0.0, 0.0, 0.0, 0, {})
+        """One step on `rows`; without a difference in reward to learn from nothing changes."""
+        tokens = sum(row.learnt for row in rows)
+        if not any(sample.advantage for row in rows for sample in row.samples):
+            return Update(0.0, 0.0, 0.0, tokens, {})
         self.policy.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         loss, clipped, gap = self.gradient(rows)
         norm = torch.nn.utils.clip_grad_norm_(self.policy.trainable().values(), self.algorithm.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        tokens = sum(row.learnt for row in rows)
         return Update(loss, float(norm), clipped / tokens, tokens, gap)
 
     @torch.no_grad()

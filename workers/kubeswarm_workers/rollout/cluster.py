@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from kubeswarm_api import names
 from kubeswarm_workers.durable import replace_file
 from kubeswarm_workers.metrics import DIRECTORY_ENV
 from kubeswarm_workers.place import Place
+from kubeswarm_workers.stopping import Stopped
 
 #: Messages of weights pass through the store one at a time (weights.CHUNK_BYTES), requests and samples beside them.
 STORE_BYTES = 256 * 1024 * 1024
@@ -121,10 +123,11 @@ def start(place: Place, *, head: str | None, engines: int) -> RayProcesses:
     return RayProcesses(process, directory, metrics, address)
 
 
-def connect(ray_processes: RayProcesses, seconds: float = 120.0) -> None:
-    """Connects this process to its head as the driver. Raises TimeoutError, or RuntimeError when Ray ended."""
+def connect(ray_processes: RayProcesses, stopping: Callable[[], bool], seconds: float = 120.0) -> None:
+    """Connects this process to its head as the driver. Raises TimeoutError, Stopped, RuntimeError when Ray ended."""
     import ray
 
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     deadline = time.monotonic() + seconds
     while True:
         if (code := ray_processes.process.poll()) is not None:
@@ -133,11 +136,22 @@ def connect(ray_processes: RayProcesses, seconds: float = 120.0) -> None:
             ray.init(
                 address=ray_processes.address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False
             )
-            return
+            break
         except (ConnectionError, RuntimeError, ValueError) as error:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"Ray's head did not answer within {seconds:g} s: {error}") from error
+            if stopping():
+                raise Stopped from error
             time.sleep(0.5)
+    for number, handler in handlers.items():  # Ray puts its own in their place, which end the process at once
+        signal.signal(number, handler)
+
+
+def disconnect() -> None:
+    """Ends the connection to the head; before Ray is stopped, or Ray would end this process too."""
+    import ray
+
+    ray.shutdown()
 
 
 def _own_address(place: Place) -> str:

@@ -16,6 +16,7 @@ from ray.exceptions import GetTimeoutError, RayError
 from kubeswarm_api import names
 from kubeswarm_workers.rollout.engine import Engine
 from kubeswarm_workers.rollout.sampling import EngineSpec, Request, Sampled, shares
+from kubeswarm_workers.stopping import Stopped
 from kubeswarm_workers.weights import Packed, chunks
 
 log = logging.getLogger(__name__)
@@ -25,10 +26,6 @@ CALL_SECONDS = 900.0
 #: Engines lost in a row, without one call that worked, before the trainer gives up.
 MAX_LOSSES = 5
 POLL_SECONDS = 0.5
-
-
-class Stopped(Exception):
-    """The trainer was told to stop while it waited."""
 
 
 class EnginesFailed(Exception):
@@ -66,6 +63,14 @@ class Pool:
         self._losses = 0
         self.mismatches = 0
         self._remote = ray.remote(Engine)
+
+    def resize(self, engines: int) -> None:
+        """Has this many engines from the next call on; the last ones end where there are too many."""
+        for actor in self._actors[engines:]:
+            if actor is not None:
+                ray.kill(actor)
+        self._actors = [*self._actors[:engines], *[None] * (engines - len(self._actors))]
+        self._fresh = {index for index in self._fresh if index < engines}
 
     def start(self) -> None:
         """Waits until all engines answer, however long rollout pods take to come; says so meanwhile."""
