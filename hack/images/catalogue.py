@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hack.cluster.binaries import ensure_programs
 from hack.cluster.layout import REPOSITORY
+from hack.console import run
 from hack.images import model
 
 
@@ -28,6 +29,11 @@ class Image:
 
 
 def _repository(cache: Path) -> Path:
+    return REPOSITORY
+
+
+def _repository_with_anvil(cache: Path) -> Path:
+    run(["make", "--directory", REPOSITORY / "contracts", "node_modules/.package-lock.json"])
     return REPOSITORY
 
 
@@ -60,7 +66,7 @@ IMAGES = {
     "chain": Image(
         "kubeswarm/chain:dev",
         "contracts/Dockerfile",
-        _repository,
+        _repository_with_anvil,
         sources=(*PACKAGES, *MEMBERS, "contracts/package-lock.json"),
         bases=("BASE",),
     ),
