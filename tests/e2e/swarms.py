@@ -124,6 +124,12 @@ class Cluster:
         ctr = [str(self.layout.bin / "ctr"), "--address", str(self.layout.containerd_socket), "-n", "k8s.io"]
         subprocess.run([*ctr, "task", "kill", "-s", "SIGKILL", identity], check=True, timeout=60)
 
+    def follow(self, pod: str, container: str, into: Path) -> subprocess.Popen[bytes]:
+        """Appends a container's log to a file until the container ends."""
+        command = [str(self.layout.bin / "kubectl"), "--kubeconfig", str(self.layout.kubeconfig), "logs", "--follow"]
+        with into.open("ab") as log:
+            return subprocess.Popen([*command, pod, "-c", container, "-n", self.namespace], stdout=log)
+
     def restarts(self, pod: str, container: str) -> int:
         status = self.get("pod", pod)["status"]
         states = [*status.get("containerStatuses", []), *status.get("initContainerStatuses", [])]
@@ -164,6 +170,12 @@ def _objects(stream: Any) -> Any:
         if line == "}\n":
             yield json.loads(text)
             text = ""
+
+
+def losses(log: Path) -> dict[int, str]:
+    """The loss of each round by a trainer's log, as hexadecimal floats: equal only if equal to the last bit."""
+    lines = [json.loads(line) for line in log.read_text().splitlines() if '"round finished"' in line]
+    return {line["round"]: line["lossHex"] for line in lines}
 
 
 def rounds_of(attestations: list[AttestedRounds]) -> list[int]:

@@ -1,8 +1,11 @@
 """What breaks is put right by itself, and never costs a finished round."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
-from tests.e2e.swarms import SYSTEM, Cluster, gave, is_true, rounds_of, tiny_swarm
+from tests.e2e.swarms import SYSTEM, Cluster, Object, gave, is_true, losses, rounds_of, tiny_swarm
 
 ROUNDS = 40
 
@@ -17,7 +20,7 @@ def models_by_round(cluster: Cluster, node: str) -> list[str]:
 
 
 @pytest.fixture
-def finished(cluster: Cluster):
+def finished(cluster: Cluster) -> Callable[[str], None]:
     """Waits for a Swarm of one Node to finish."""
 
     def wait(name: str) -> None:
@@ -26,32 +29,52 @@ def finished(cluster: Cluster):
     return wait
 
 
-def test_a_killed_trainer_and_a_killed_attestor_change_nothing(cluster: Cluster, finished) -> None:
+def running(container: str, restarts: int) -> Callable[[Object], bool]:
+    """Whether that container of a pod runs, and is at least that many starts old."""
+
+    def holds(pod: Object) -> bool:
+        states = [*pod["status"].get("containerStatuses", []), *pod["status"].get("initContainerStatuses", [])]
+        mine = [s for s in states if s["name"] == container]
+        return bool(mine) and mine[0]["restartCount"] >= restarts and "running" in mine[0]["state"]
+
+    return holds
+
+
+def test_a_killed_trainer_and_a_killed_attestor_change_nothing(
+    cluster: Cluster, finished: Callable[[str], None], tmp_path: Path
+) -> None:
+    calm, disturbed = tmp_path / "calm.log", tmp_path / "killed.log"
     cluster.apply(tiny_swarm("calm", rounds=ROUNDS))
+    cluster.wait("pods", "calm-0-head-0", running("trainer", 0), 120)
+    following = cluster.follow("calm-0-head-0", "trainer", calm)
     finished("calm")
+    following.wait(60)
     cluster.apply(tiny_swarm("killed", rounds=ROUNDS))
     head = "killed-0-head-0"
+    cluster.wait("pods", head, running("trainer", 0), 120)
+    following = cluster.follow(head, "trainer", disturbed)
     cluster.wait("swarmnodes", "killed-0", lambda n: n.get("status", {}).get("round", 0) >= 5, 400)
     cluster.sigkill(head, "trainer")
+    following.wait(60)
+    cluster.wait("pods", head, running("trainer", 1), 120)
+    following = cluster.follow(head, "trainer", disturbed)
     cluster.wait("swarmnodes", "killed-0", lambda n: n.get("status", {}).get("round", 0) >= 10, 400)
     # Training is quick here, so that an attestation is always on its way when the attestor dies.
     for _ in range(3):
         known = cluster.restarts(head, "attestor")
         before = len(cluster.attested("killed-0"))
         cluster.sigkill(head, "attestor")
-        cluster.wait(
-            "pods",
-            head,
-            lambda p, k=known: any(s["restartCount"] > k for s in p["status"]["initContainerStatuses"]),
-            120,
-        )
+        cluster.wait("pods", head, running("attestor", known + 1), 120)
         assert len(cluster.attested("killed-0")) >= before
     assert cluster.restarts(head, "trainer") == 1
     finished("killed")
+    following.wait(60)
+    assert losses(disturbed) == losses(calm)
+    assert set(losses(calm)) == set(range(1, ROUNDS + 1))
     assert models_by_round(cluster, "killed-0") == models_by_round(cluster, "calm-0")
 
 
-def test_a_killed_rollout_pod_is_replaced(cluster: Cluster, finished) -> None:
+def test_a_killed_rollout_pod_is_replaced(cluster: Cluster, finished: Callable[[str], None]) -> None:
     cluster.apply(tiny_swarm("remote", rounds=ROUNDS, rollout={"maxTokens": 8, "workers": 1}))
     cluster.wait("swarmnodes", "remote-0", lambda n: n.get("status", {}).get("round", 0) >= 5, 500)
     (pod,) = cluster.objects("pods", "kubeswarm.dev/node=remote-0,kubeswarm.dev/role=rollout")
@@ -62,7 +85,9 @@ def test_a_killed_rollout_pod_is_replaced(cluster: Cluster, finished) -> None:
     assert node["status"]["round"] == ROUNDS
 
 
-def test_a_stopped_chain_and_a_restarted_operator_do_not_stop_training(cluster: Cluster, finished) -> None:
+def test_a_stopped_chain_and_a_restarted_operator_do_not_stop_training(
+    cluster: Cluster, finished: Callable[[str], None]
+) -> None:
     cluster.apply(tiny_swarm("outage", rounds=400))
     cluster.wait("swarmnodes", "outage-0", lambda n: n.get("status", {}).get("attestedRounds", 0) >= 3, 400)
     cluster.kubectl("scale", "statefulset/kubeswarm-chain", "--replicas=0", "-n", SYSTEM)

@@ -36,13 +36,16 @@ def test_two_nodes_train_share_and_are_attested(cluster: Cluster) -> None:
         cluster.wait("statefulsets", f"pair-{index}-head", lambda s: s["status"].get("replicas", 0) == 0, 60)
     _nothing_is_written(cluster)
 
-    identities = {s["metadata"]["name"] for s in cluster.objects("secrets") if s["metadata"]["name"].endswith("-identity")}
-    assert identities == {"pair-0-identity", "pair-1-identity"}
+    identities = {"pair-0-identity", "pair-1-identity"}
+    assert identities <= _secrets(cluster)
     cluster.kubectl("delete", "swarm", "pair", "-n", cluster.namespace, "--timeout=60s")
     for kind in ("swarmnodes", "statefulsets", "deployments", "configmaps", "pvc", "networkpolicies", "services"):
         cluster.wait_gone(kind, "app.kubernetes.io/managed-by=kubeswarm-operator", 120)
-    left = {s["metadata"]["name"] for s in cluster.objects("secrets")}
-    assert left == identities
+    assert _secrets(cluster) == identities
+
+
+def _secrets(cluster: Cluster) -> set[str]:
+    return {secret["metadata"]["name"] for secret in cluster.objects("secrets")}
 
 
 def _nothing_is_written(cluster: Cluster) -> None:
