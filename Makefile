@@ -26,6 +26,8 @@ $(BUILD)/tools/bin/uv:
 setup: $(BUILD)/.venv-stamp  ## Make the Python environment from the lock
 $(BUILD)/.venv-stamp: uv.lock $(wildcard pyproject.toml */pyproject.toml) | $(filter $(BUILD)/%,$(UV))
 	mkdir -p $(BUILD)
+	# vLLM's CPU kernels are linked against it
+	ldconfig -p | grep -q 'libnuma\.so\.1' || { apt-get update -qq && apt-get install -y -qq libnuma1; }
 	$(UV) sync --frozen --all-packages --extra cpu
 	touch $@
 
