@@ -27,7 +27,7 @@ setup: $(BUILD)/.venv-stamp  ## Make the Python environment from the lock
 $(BUILD)/.venv-stamp: uv.lock $(wildcard pyproject.toml */pyproject.toml) | $(filter $(BUILD)/%,$(UV))
 	mkdir -p $(BUILD)
 	# vLLM's CPU kernels are linked against it
-	ldconfig -p | grep -q 'libnuma\.so\.1' || { apt-get update -qq && apt-get install -y -qq libnuma1; }
+	ldconfig -p | grep 'libnuma\.so\.1' >/dev/null || { apt-get update -qq && apt-get install -y -qq libnuma1; }
 	$(UV) sync --frozen --all-packages --extra cpu
 	touch $@
 
