@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from hack.cluster import certificates, network, preflight, processes, settings, teardown
+from hack.cluster import certificates, names, network, preflight, processes, settings, teardown
 from hack.cluster.binaries import PROFILE_PROGRAMS, ensure_programs, link_programs
 from hack.cluster.components import component, is_ready, start_component
 from hack.cluster.layout import NODE_NAME, Layout, Profile
@@ -90,22 +91,27 @@ def _install_addons(layout: Layout) -> None:
     text = "\n---\n".join(manifests).replace("{forward}", forward)
     with step("installing the storage class and CoreDNS"):
         kubectl(layout, "apply", "--server-side", "--force-conflicts", "-f", "-", text=text)
-    with step("waiting for the node and CoreDNS"):
-        _wait(layout, f"node/{NODE_NAME}", "--for=condition=Ready")
-        _wait(layout, "deployment/coredns", "--namespace=kube-system", "--for=condition=Available")
-        _wait(layout, "serviceaccount/default", "--for=create")
+    with step("waiting for the node and its name service"):
+        _wait_until(lambda: _is(layout, f"node/{NODE_NAME}", "--for=condition=Ready"), f"node {NODE_NAME}")
+        _wait_until(lambda: _is(layout, "serviceaccount/default", "--for=create"), "service account default")
+        # What the API server says of CoreDNS may date from before the last `down`.
+        _wait_until(names.resolves, "the name service (deployment coredns in kube-system)")
 
 
-def _wait(layout: Layout, *what: str) -> None:
+def _is(layout: Layout, *what: str) -> bool:
+    try:
+        kubectl(layout, "wait", *what, "--timeout=5s")
+    except Problem:  # not there yet, or not yet so
+        return False
+    return True
+
+
+def _wait_until(holds: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + ADDON_SECONDS
-    while True:
-        try:
-            kubectl(layout, "wait", *what, "--timeout=20s")
-            return
-        except Problem as problem:  # not there yet, or not yet so
-            if time.monotonic() > deadline:
-                raise Problem(f"{what[0]} is not ready after {ADDON_SECONDS} s: {problem}") from problem
-            time.sleep(1)
+    while not holds():
+        if time.monotonic() > deadline:
+            raise Problem(f"{what} is not ready after {ADDON_SECONDS} s: see `python3 -m hack.cluster status`")
+        time.sleep(0.5)
 
 
 def _stop(name: str, layout: Layout) -> None:

@@ -33,7 +33,7 @@ def remove_pods(layout: Layout) -> None:
 
 def sweep(layout: Layout) -> None:
     """Undo the mounts, network settings and control groups; needs all components stopped."""
-    for mount in reversed(_mounts_below(layout.run, layout.state)):
+    for mount in reversed(_mounts_below(layout.run, layout.state, layout.cache / "containers")):
         run(["umount", "--lazy", mount])
     network.tear_down()
     for pods in _pod_cgroups():

@@ -43,7 +43,7 @@ class Storage:
         Raises Problem with the end of the build's output when it fails.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        options = ["--layers", "--isolation", "chroot", "--pull-never", "--quiet"]
+        options = ["--layers", "--isolation", "chroot", "--pull-never", "--force-rm", "--quiet"]
         for name, value in {**arguments, "UV_CACHE_DIR": UV_CACHE}.items():
             options += ["--build-arg", f"{name}={value}"]
         for volume in _client_volumes():
