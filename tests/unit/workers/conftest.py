@@ -1,6 +1,7 @@
 """A model small enough to train in a test: Qwen3 of 2 layers with a tokenizer of characters."""
 
 import string
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,12 @@ def make_model(directory: Path, environment: ReasoningEnvironment, steps: int) -
         optimizer.step()
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
+
+
+@pytest.fixture(scope="session")
+def characters() -> Callable[[], PreTrainedTokenizerFast]:
+    """Makes a tokenizer of characters."""
+    return character_tokenizer
 
 
 @pytest.fixture(scope="session")
