@@ -70,18 +70,20 @@ class ChainView:
         self._chain: Chain | None = None
         self.config: ChainConfig | None = None
         self.facts = ChainFacts()
+        self.first = asyncio.Event()  # the chain has answered, or failed to, once
         if settings is not None:
             self._open(settings)
 
     def _open(self, settings: ChainSettings) -> None:
         """What needs no chain: addresses of contracts, the account. A mistake in them is told in conditions."""
-        self.facts = ChainFacts(configured=True, reason=Reason.CHAIN_UNREACHABLE, message="the chain was not asked yet")
+        self.facts = ChainFacts(configured=True)
         try:
             overrides = Path(settings.deployment_file) if settings.deployment_file else None
             contracts = deployment(settings.chain_id, overrides)
             account = Account.from_file(Path(settings.account_key_file))
         except InvalidConfig as error:
-            self.facts = ChainFacts(configured=True, reason=Reason.CHAIN_REJECTED, message=str(error)[:1000])
+            wrong = ChainFacts(configured=True, asked=True, reason=Reason.CHAIN_REJECTED, message=str(error)[:1000])
+            self.facts = wrong
             return
         self._chain = Chain(settings.url, contracts)
         self._transactor = Transactor(self._chain, account)
@@ -99,17 +101,19 @@ class ChainView:
     async def poll(self) -> None:
         """Looks at the chain for ever; returns at once if there is none."""
         if self._settings is None or self._chain is None:
+            self.first.set()
             return
         while True:
             before = self.facts
             self.facts = await asyncio.to_thread(self._round, self._chain, self._targets())
+            self.first.set()
             if self.facts != before:
                 self._changed(before, self.facts)
             await asyncio.sleep(self._settings.poll_seconds)
 
     def _round(self, chain: Chain, targets: Targets) -> ChainFacts:
         assert self._settings is not None
-        facts = replace(self.facts, reachable=True, reason="", message="")
+        facts = replace(self.facts, asked=True, reachable=True, reason="", message="")
         try:
             block = chain.block()
             if self._seen == (block, targets) and self.facts.reachable:
@@ -134,7 +138,7 @@ class ChainView:
             return replace(facts, reachable=False, reason=Reason.CHAIN_REJECTED, message=f"{error}; training goes on")
 
     def _wrong(self, message: str) -> ChainFacts:
-        return replace(self.facts, reachable=False, reason=Reason.CHAIN_REJECTED, message=message)
+        return replace(self.facts, asked=True, reachable=False, reason=Reason.CHAIN_REJECTED, message=message)
 
     def _swarms(self, chain: Chain, targets: Targets, facts: ChainFacts) -> ChainFacts:
         members: dict[str, int] = {}

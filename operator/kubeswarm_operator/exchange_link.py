@@ -7,6 +7,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 
 from kubeswarm_api.encoding import digest
+from kubeswarm_api.errors import KubeSwarmError
 from kubeswarm_api.names import APP, APP_LABEL
 from kubeswarm_api.operator_config import ExchangeSettings
 from kubeswarm_operator.exchange import (
@@ -46,8 +47,7 @@ class ExchangeLink:
         self._changed = changed
         self._keyring: Keyring | None = None
         self._checked: dict[str, float] = {}
-        broken = f"Secret {settings.secret} could not be read or made yet" if settings else ""
-        self.facts = ExchangeFacts(configured=settings is not None, message=broken)
+        self.facts = ExchangeFacts(configured=settings is not None)
 
     @property
     def url(self) -> str | None:
@@ -55,18 +55,26 @@ class ExchangeLink:
         return self._settings.url if self._settings else None
 
     async def prepare(self, kube: Kube) -> None:
-        """Reads the server's Secret, and makes it if it is absent. Needs the Lease for that."""
+        """Reads the server's Secret, and makes it if it is absent, which needs the Lease. Raises KubeSwarmError."""
         if self._settings is None:
             return
-        live = await kube.get(SECRETS, self._namespace, self._settings.secret)
+        try:
+            self._keyring = await self._read(kube, self._settings)
+        except KubeSwarmError as error:
+            message = f"Secret {self._settings.secret} can't be used: {error}"
+            self.facts = ExchangeFacts(configured=True, asked=True, message=message)
+            raise
+
+    async def _read(self, kube: Kube, settings: ExchangeSettings) -> Keyring:
+        live = await kube.get(SECRETS, self._namespace, settings.secret)
         if live is None:
             try:
-                live = await kube.create(self._secret(self._settings, new_keyring()))
-                log.info("made the exchange's keys", extra={"secret": self._settings.secret})
+                live = await kube.create(self._secret(settings, new_keyring()))
+                log.info("made the exchange's keys", extra={"secret": settings.secret})
             except Conflict:
-                live = await kube.get(SECRETS, self._namespace, self._settings.secret)
+                live = await kube.get(SECRETS, self._namespace, settings.secret)
         data = {key: b64decode(value).decode() for key, value in ((live or {}).get("data") or {}).items()}
-        self._keyring = Keyring.from_secret(data)
+        return Keyring.from_secret(data)
 
     def _secret(self, settings: ExchangeSettings, keyring: Keyring) -> Object:
         conf = nats_conf(keyring, settings.stream_max_bytes * STREAMS)
@@ -111,10 +119,12 @@ class ExchangeLink:
             try:
                 await ensure_stream(settings.url, admin_credentials(self._keyring), swarm_id, settings.stream_max_bytes)
             except ExchangeUnavailable as error:
-                return ExchangeFacts(configured=True, message=f"{error}; Nodes train on their own groups meanwhile")
+                return ExchangeFacts(
+                    configured=True, asked=True, message=f"{error}; Nodes train on their own groups meanwhile"
+                )
             self._checked[swarm_id] = time.monotonic()
         if due or self.facts.reachable:
-            return ExchangeFacts(configured=True, reachable=True)
+            return ExchangeFacts(configured=True, asked=True, reachable=True)
         return self.facts
 
     async def drop(self, swarm_id: str) -> None:

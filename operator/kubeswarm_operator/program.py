@@ -113,13 +113,14 @@ async def _lead(context: Context, lease: Lease, listed: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as group:
         prepared = asyncio.Event()
         group.create_task(_exchange(context, prepared))
-        group.create_task(context.reports.poll())
         group.create_task(context.chain.poll())
         await listed.wait()
         log.info("all resources are listed")
-        # Nodes made without credentials would be made anew with them; but a broken Secret must not stop everything
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(prepared.wait(), PREPARE_SECONDS)
+        group.create_task(context.reports.poll())
+        # Passes that know all there is to know write nothing at a restart. But nobody is waited for without end.
+        for known in (prepared, context.chain.first, context.reports.first):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(known.wait(), PREPARE_SECONDS)
         for _ in range(context.config.workers):
             group.create_task(context.swarm_queue.work(_pass(context, "Swarm", swarm_pass)))
             group.create_task(context.node_queue.work(_pass(context, "Node", node_pass)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from kubeswarm_api.conditions import Condition, ConditionType
+from kubeswarm_api.conditions import Condition, ConditionType, Reason
 
 _MESSAGE = 2048
 
@@ -18,6 +18,14 @@ class Claim:
     status: Literal["True", "False", "Unknown"]
     reason: str
     message: str
+
+
+def unchanged(kind: ConditionType, before: Iterable[Condition]) -> Claim:
+    """What was said before, for a rule that has nothing to go by yet: a restart of the operator is no news."""
+    for old in before:
+        if old.type == kind:
+            return Claim(kind, old.status, old.reason, old.message)
+    return Claim(kind, "Unknown", Reason.STARTING, "not known yet")
 
 
 def conditions(claims: Iterable[Claim], before: Iterable[Condition], generation: int, now: datetime) -> list[Condition]:

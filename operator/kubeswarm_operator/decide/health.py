@@ -16,6 +16,8 @@ from kubeswarm_operator.resources import Object
 SCHEDULING_GRACE = timedelta(seconds=3)
 #: A claim that isn't bound yet is no problem before this.
 BINDING_GRACE = timedelta(seconds=15)
+#: A container that has crashed several times counts as crash-looping for so long after the last time.
+CRASH_MEMORY = timedelta(minutes=2)
 _PULL_REASONS = {
     "ErrImagePull",
     "ImagePullBackOff",
@@ -135,7 +137,7 @@ def _containers(snapshot: NodeSnapshot) -> Iterator[Problem]:
             continue
         status = pod.get("status", {})
         for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
-            problem = _container(pod, container)
+            problem = _container(snapshot.now, pod, container)
             if problem:
                 yield problem
         if status.get("phase") == "Failed" and status.get("reason"):
@@ -146,7 +148,7 @@ def _containers(snapshot: NodeSnapshot) -> Iterator[Problem]:
             )
 
 
-def _container(pod: Object, status: Object) -> Problem | None:
+def _container(now: datetime, pod: Object, status: Object) -> Problem | None:
     state = status.get("state") or {}
     waiting = state.get("waiting") or {}
     reason, message = waiting.get("reason", ""), waiting.get("message", "")[:_TAIL]
@@ -163,25 +165,41 @@ def _container(pod: Object, status: Object) -> Problem | None:
             Reason.CONTAINER_CONFIG_ERROR,
             f"{where} can't be started: {reason}: {message}; fix what it names in spec.template or the namespace",
         )
+    return _crash(now, pod, status, where)
+
+
+def _crash(now: datetime, pod: Object, status: Object, where: str) -> Problem | None:
+    """A container that keeps ending, or was killed for its memory. One crash is for the kubelet to mend."""
+    state = status.get("state") or {}
     last = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
-    crashed = reason == "CrashLoopBackOff" or "terminated" in state or not status.get("ready", False)
-    if last and crashed and last.get("exitCode", 0) != 0:
-        tail = (last.get("message") or "").strip()[-_TAIL:]
-        said = f"; it said: {tail}" if tail else ""
-        restarts = status.get("restartCount", 0)
-        if last.get("reason") == "OOMKilled":
-            return Problem(
-                Reason.OUT_OF_MEMORY,
-                f"{where} ran out of memory and was killed (restarts: {restarts}): raise its memory limit "
-                "in spec.template, or lower algorithm.tokensPerMicroBatch or algorithm.prompts",
-            )
-        if reason == "CrashLoopBackOff" or "terminated" in state or restarts > 1:
-            return Problem(
-                Reason.CRASH_LOOP,
-                f"{where} ended with exit code {last['exitCode']} (restarts: {restarts}){said}; see `kubectl logs "
-                f"{_name(pod)} -c {status['name']} --previous`",
-            )
+    if last.get("exitCode", 0) == 0:
+        return None
+    restarts = status.get("restartCount", 0)
+    ended = last.get("finishedAt")
+    recently = ended is not None and now - datetime.fromisoformat(ended) < CRASH_MEMORY
+    down = "running" not in state
+    if last.get("reason") == "OOMKilled" and (down or recently):
+        return Problem(
+            Reason.OUT_OF_MEMORY,
+            f"{where} ran out of memory and was killed (restarts: {restarts}): raise its memory limit in "
+            "spec.template, or lower algorithm.tokensPerMicroBatch or algorithm.prompts",
+        )
+    looping = (state.get("waiting") or {}).get("reason") == "CrashLoopBackOff"
+    if looping or (down and restarts) or (recently and restarts > 1):
+        said = _last_words(last.get("message") or "")
+        return Problem(
+            Reason.CRASH_LOOP,
+            f"{where} ended with exit code {last['exitCode']} (restarts: {restarts}){said}; see `kubectl logs "
+            f"{_name(pod)} -c {status['name']} --previous`",
+        )
     return None
+
+
+def _last_words(message: str) -> str:
+    """The last line of what a container said, out of a JSON log line's traceback if it is one."""
+    lines = message.replace("\\n", "\n").strip().splitlines()
+    words = lines[-1].strip().rstrip('"}').strip()[-_TAIL:] if lines else ""
+    return f"; it said: {words}" if words else ""
 
 
 def _trainer(snapshot: NodeSnapshot) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from kubeswarm_api.names import APP_LABEL, HEAD, NODE_LABEL, ROLE_LABEL, ROLLOUT
 from kubeswarm_api.node import HeldOut, NodeStatus
 from kubeswarm_api.reports import NodeReport, Phase
 from kubeswarm_operator.decide.completion import Progress
-from kubeswarm_operator.decide.conditions import Claim, conditions
+from kubeswarm_operator.decide.conditions import Claim, conditions, unchanged
 from kubeswarm_operator.decide.health import Problem, pod_ready
 from kubeswarm_operator.decide.replicas import Replicas
 from kubeswarm_operator.observe.snapshot import NodeSnapshot
@@ -110,7 +110,8 @@ def _progressing(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim:
         return Claim(kind, "False", facts.problems[0].reason, "see Degraded")
     if facts.rolling:
         return Claim(kind, "True", Reason.ROLLING_OUT, "pods are replaced by ones with the changed spec")
-    if _waiting(snapshot, facts):
+    report = snapshot.reports.trainer
+    if _waiting(snapshot, facts) or (report is not None and report.phase == Phase.STARTING):
         return Claim(kind, "True", Reason.STARTING, "pods are starting")
     return Claim(kind, "True", Reason.TRAINING, f"training {snapshot.spec.rounds} rounds")
 
@@ -135,6 +136,8 @@ def _chain(snapshot: NodeSnapshot) -> Claim:
     kind, chain = ConditionType.CHAIN_SYNCED, snapshot.chain
     if not chain.configured:
         return Claim(kind, "Unknown", Reason.NOT_CONFIGURED, "the operator has no chain: rounds are not attested")
+    if not chain.asked:
+        return unchanged(kind, snapshot.status.conditions)
     if not chain.reachable:
         return Claim(kind, "False", chain.reason or Reason.CHAIN_UNREACHABLE, chain.message)
     attestor = snapshot.reports.attestor
@@ -154,7 +157,9 @@ def _exchange(snapshot: NodeSnapshot) -> Claim:
             snapshot.exchange.message or "the trainer isn't connected to the exchange: it trains on its own groups"
         )
         return Claim(kind, "False", Reason.EXCHANGE_UNREACHABLE, message)
-    if report is None and not snapshot.exchange.reachable and snapshot.exchange.message:
+    if report is None and not snapshot.exchange.asked:
+        return unchanged(kind, snapshot.status.conditions)
+    if report is None and not snapshot.exchange.reachable:
         return Claim(kind, "False", Reason.EXCHANGE_UNREACHABLE, snapshot.exchange.message)
     return Claim(kind, "True", Reason.CONNECTED, "")
 

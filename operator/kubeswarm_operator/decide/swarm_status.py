@@ -8,7 +8,7 @@ from kubeswarm_api.names import APP, APP_LABEL, SWARM_LABEL
 from kubeswarm_api.node import NodeStatus
 from kubeswarm_api.swarm import SwarmStatus
 from kubeswarm_operator.decide.children import controls
-from kubeswarm_operator.decide.conditions import Claim, conditions
+from kubeswarm_operator.decide.conditions import Claim, conditions, unchanged
 from kubeswarm_operator.decide.swarm_nodes import SwarmNodes
 from kubeswarm_operator.observe.snapshot import SwarmSnapshot, parse_status
 from kubeswarm_operator.resources import Object
@@ -145,6 +145,8 @@ def _chain(snapshot: SwarmSnapshot, swarm_id: str) -> Claim:
     kind, chain = ConditionType.CHAIN_SYNCED, snapshot.chain
     if not chain.configured:
         return Claim(kind, "Unknown", Reason.NOT_CONFIGURED, "the operator has no chain: rounds are not attested")
+    if not chain.asked:
+        return unchanged(kind, snapshot.status.conditions)
     if not chain.reachable:
         return Claim(kind, "False", chain.reason or Reason.CHAIN_UNREACHABLE, chain.message)
     if swarm_id not in chain.swarms:
@@ -156,8 +158,10 @@ def _exchange(snapshot: SwarmSnapshot) -> Claim:
     kind = ConditionType.EXCHANGE_READY
     if not snapshot.exchange.configured:
         return Claim(kind, "Unknown", Reason.NOT_CONFIGURED, "the operator has no exchange: Nodes learn alone")
+    if not snapshot.exchange.asked:
+        return unchanged(kind, snapshot.status.conditions)
     if not snapshot.exchange.reachable:
-        return Claim(kind, "False", Reason.EXCHANGE_UNREACHABLE, snapshot.exchange.message or "not tried yet")
+        return Claim(kind, "False", Reason.EXCHANGE_UNREACHABLE, snapshot.exchange.message)
     return Claim(kind, "True", Reason.CONNECTED, "")
 
 

@@ -41,6 +41,7 @@ class ReportPoller:
         self._seconds = seconds
         self._changed = changed
         self._heard: dict[Key, _Heard] = {}
+        self.first = asyncio.Event()  # all pods have been asked once
 
     def reports(self, node: Key, pod_uid: str | None) -> Reports:
         """What the Node's pod of that uid said last."""
@@ -57,6 +58,7 @@ class ReportPoller:
                     del self._heard[node]
                     self._changed(node)
                 await asyncio.gather(*(self._ask(session, gate, node, pod) for node, pod in pods.items()))
+                self.first.set()
                 await asyncio.sleep(self._seconds)
 
     async def _ask(self, session: aiohttp.ClientSession, gate: asyncio.Semaphore, node: Key, pod: Object) -> None:

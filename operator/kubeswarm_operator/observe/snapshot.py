@@ -18,6 +18,7 @@ class ChainFacts:
     """What is known of the chain. `configured` False: there is none, and nothing waits for it."""
 
     configured: bool = False
+    asked: bool = False  # False until the first answer, or none, since this process started
     owner: str | None = None  # address of the operator's account
     reachable: bool = False
     reason: str = ""  # a value of conditions.Reason, when something is wrong
@@ -32,6 +33,7 @@ class ExchangeFacts:
     """What is known of the exchange."""
 
     configured: bool = False
+    asked: bool = False  # False until the first attempt since this process started
     reachable: bool = False
     message: str = ""
 

@@ -1,5 +1,6 @@
 """Status and health: what is said of a Node and of a Swarm."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_equal_facts_give_an_equal_status() -> None:
     assert status_of(later) == first
 
 
-CHAIN = ChainFacts(configured=True, owner="0x01", reachable=True)
+CHAIN = ChainFacts(configured=True, asked=True, owner="0x01", reachable=True)
 IDLE = AttestorReport(node_id="0x01", address="0x01")
 
 
@@ -110,7 +111,12 @@ IDLE = AttestorReport(node_id="0x01", address="0x01")
     ("chain", "attestor", "status", "reason"),
     [
         (ChainFacts(), None, "Unknown", "NotConfigured"),
-        (ChainFacts(configured=True, reason="ChainUnreachable", message="gone"), None, "False", "ChainUnreachable"),
+        (
+            ChainFacts(configured=True, asked=True, reason="ChainUnreachable", message="gone"),
+            None,
+            "False",
+            "ChainUnreachable",
+        ),
         (CHAIN, IDLE, "False", "Registering"),
         (CHAIN, IDLE.model_copy(update={"registered": True, "joined": True}), "True", "Synced"),
         (
@@ -129,12 +135,21 @@ def test_chain_synced(chain: ChainFacts, attestor: AttestorReport | None, status
 
 
 def test_a_chain_that_is_away_leaves_a_node_ready() -> None:
-    away = ChainFacts(configured=True, reason="ChainUnreachable", message="gone")
+    away = ChainFacts(configured=True, asked=True, reason="ChainUnreachable", message="gone")
     assert condition(status_of(node_snapshot(chain=away)), ConditionType.READY).status == "True"
 
 
+def test_what_was_said_stays_until_somebody_was_asked() -> None:
+    unasked = {"chain": ChainFacts(configured=True), "exchange": ExchangeFacts(configured=True)}
+    first = status_of(node_snapshot(**unasked))
+    for kind in (ConditionType.CHAIN_SYNCED, ConditionType.EXCHANGE_READY):
+        assert condition(first, kind).status == "Unknown"
+    known = status_of(node_snapshot(chain=CHAIN, exchange=ExchangeFacts(configured=True, asked=True, reachable=True)))
+    assert status_of(node_snapshot(status=known, **unasked)) == known
+
+
 def test_exchange_ready() -> None:
-    configured = ExchangeFacts(configured=True, reachable=True)
+    configured = ExchangeFacts(configured=True, asked=True, reachable=True)
     lost = Reports(NodeReport(phase=Phase.TRAINING, exchange_connected=False))
     found = condition(status_of(node_snapshot(exchange=configured, reports=lost)), ConditionType.EXCHANGE_READY)
     assert (found.status, found.reason) == ("False", "ExchangeUnreachable")
@@ -175,16 +190,41 @@ def test_a_pending_claim_is_told_unless_its_pod_says_more() -> None:
     assert "lost its volume" in lost.message
 
 
-def test_one_restart_is_no_crash_loop_and_a_ready_container_has_recovered() -> None:
-    last = {"terminated": {"exitCode": 1, "reason": "Error"}}
-    running = {"name": "trainer", "ready": False, "restartCount": 1, "state": {"running": {}}, "lastState": last}
-    assert problems(node_snapshot(pods=(pod(ready=False, containerStatuses=[running]),))) == []
-    again = {**running, "restartCount": 2}
-    assert [p.reason for p in problems(node_snapshot(pods=(pod(ready=False, containerStatuses=[again]),)))] == [
-        Reason.CRASH_LOOP
-    ]
-    recovered = {**again, "ready": True}
-    assert problems(node_snapshot(pods=(pod(containerStatuses=[recovered]),))) == []
+def crashed(state: dict[str, Any], restarts: int, seconds_ago: int = 10, **last: Any) -> list[Reason]:
+    ended = {"exitCode": 1, "reason": "Error", "finishedAt": (NOW - timedelta(seconds=seconds_ago)).isoformat(), **last}
+    container = {"name": "trainer", "ready": True, "restartCount": restarts, "state": state}
+    if "terminated" in state:
+        container["state"] = {"terminated": ended}
+    else:
+        container["lastState"] = {"terminated": ended}
+    return [each.reason for each in problems(node_snapshot(pods=(pod(containerStatuses=[container]),)))]
+
+
+RUNNING, ENDED, BACKING_OFF = {"running": {}}, {"terminated": {}}, {"waiting": {"reason": "CrashLoopBackOff"}}
+
+
+def test_one_crash_is_mended_and_many_are_a_loop() -> None:
+    assert crashed(ENDED, 0) == []
+    assert crashed(RUNNING, 1) == []
+    assert crashed(ENDED, 1) == [Reason.CRASH_LOOP]
+    assert crashed(BACKING_OFF, 1) == [Reason.CRASH_LOOP]
+    assert crashed(RUNNING, 2) == [Reason.CRASH_LOOP], "running again, but not for long"
+    assert crashed(RUNNING, 2, seconds_ago=300) == []
+    assert crashed(ENDED, 3, exitCode=0) == []
+
+
+def test_one_out_of_memory_is_told() -> None:
+    assert crashed(ENDED, 0, reason="OOMKilled") == [Reason.OUT_OF_MEMORY]
+    assert crashed(RUNNING, 1, reason="OOMKilled") == [Reason.OUT_OF_MEMORY]
+    assert crashed(RUNNING, 1, seconds_ago=300, reason="OOMKilled") == []
+
+
+def test_the_last_words_of_a_json_log_are_found() -> None:
+    line = json.dumps({"message": "failed", "error": "Traceback:\n  File x\nModuleNotFoundError: No module named 'a'"})
+    last = {"exitCode": 1, "message": line}
+    container = {"name": "trainer", "restartCount": 4, "state": BACKING_OFF, "lastState": {"terminated": last}}
+    (found,) = problems(node_snapshot(pods=(pod(containerStatuses=[container]),)))
+    assert "; it said: ModuleNotFoundError: No module named 'a'; see `kubectl logs light-0-head-0" in found.message
 
 
 @pytest.mark.parametrize(
