@@ -25,6 +25,8 @@ def clock(seconds: float) -> str:
 def _node_part(node: Node) -> str:
     status = node.status
     parts = [f"{node.name} {status.round}/{node.rounds}"]
+    if node.complete:
+        return f"{parts[0]} complete"
     if status.reward is not None:
         parts.append(f"reward {status.reward}")
     if status.held_out is not None and status.held_out.latest is not None:

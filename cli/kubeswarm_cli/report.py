@@ -136,7 +136,8 @@ def report_table(report: Report) -> Table:
     """The report with one column a Node."""
     state = "complete" if report.complete else "not complete"
     took = f" in {report.seconds / 60:.1f} minutes" if report.seconds is not None else ""
-    table = Table(title=f"Swarm {report.namespace}/{report.name}: {state}{took}", title_justify="left", box=None)
+    title = f"Swarm {report.namespace}/{report.name}: {state}{took}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("")
     for node in report.nodes:
         table.add_column(node.name, overflow="fold")
@@ -158,7 +159,10 @@ def _gas_line(node: NodeResult) -> str:
 
 
 def _uids(node: NodeResult) -> str:
-    return "\n".join(f"{one.uid}\n  rounds {one.first_round}..{one.last_round}" for one in node.attestations or [])
+    """Shortened: the JSON, and `kubeswarm rounds`, have them in full."""
+    return "\n".join(
+        f"{one.uid[:10]}…{one.uid[-4:]} rounds {one.first_round}..{one.last_round}" for one in node.attestations or []
+    )
 
 
 _LINES: dict[str, Callable[[NodeResult], str]] = {
@@ -177,5 +181,5 @@ _LINES: dict[str, Callable[[NodeResult], str]] = {
     "peak memory": lambda node: "\n".join(f"{pod} {size / 2**30:.2f} GiB" for pod, size in
                                           node.peak_memory_bytes.items()),
     "model": lambda node: f"claim {node.model.claim}, folder {node.model.folder}",
-    "model digest": lambda node: node.model.digest or "",
+    "model digest": lambda node: f"{node.model.digest[:10]}…{node.model.digest[-4:]}" if node.model.digest else "",
 }  # fmt: skip

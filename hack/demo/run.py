@@ -1,5 +1,6 @@
 """The demo from its first stage to its last."""
 
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +15,7 @@ from hack.demo.stages import Stages
 from hack.demo.target import Target
 from kubeswarm_cli import ledger, progress
 from kubeswarm_cli.cluster import Cluster, Swarm
+from kubeswarm_cli.main import PLAIN_WIDTH
 from kubeswarm_cli.report import Report, make_report, report_table
 
 CHAIN = (f"{chart.RELEASE}-chain", 8545)
@@ -26,7 +28,7 @@ PATIENCE_SECONDS = 300.0
 
 def up(stages: Stages, cluster: Target, *, images_present: bool, timeout: float) -> None:
     """Everything after the cluster itself. Raises Problem, CommandError, ChainError at the first stage that fails."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     with stages.stage("images", "build what changed and give it to the cluster"):
         builds = target.provide_images(cluster, present=images_present)
     with stages.stage("chart", f"helm upgrade --install {chart.RELEASE} charts/kubeswarm"):
