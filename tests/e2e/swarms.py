@@ -155,7 +155,7 @@ class Cluster:
         writes: Counter[str] = Counter()
         for line in self.layout.audit_log.read_text().splitlines():
             event = json.loads(line)
-            mine = event["user"]["username"].startswith(f"system:serviceaccount:{SYSTEM}:kubeswarm")
+            mine = event["user"].get("username", "").startswith(f"system:serviceaccount:{SYSTEM}:kubeswarm")
             if mine and event["requestReceivedTimestamp"] > since:
                 target = event["objectRef"]
                 writes[f"{event['verb']} {target['resource']}"] += 1
