@@ -58,6 +58,10 @@ class ReasoningGym(Model):
     shots: int = Field(
         default=1, ge=0, le=4, description="Solved examples shown in each prompt, from items of their own."
     )
+    answer_tags: bool = Field(
+        default=True,
+        description="Ask for the answer inside <answer> tags. false: the whole completion is the answer.",
+    )
     reward: RewardWeights = Field(default_factory=RewardWeights, description="How the reward is put together.")
 
 

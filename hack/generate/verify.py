@@ -6,7 +6,7 @@ from pathlib import Path
 from hack.generate import crds, dashboard, reference
 
 ROOT = Path(__file__).parents[2]
-GENERATED = ("crds", "charts/kubeswarm/crds", "charts/kubeswarm/dashboards", "docs/reference")
+GENERATED = ("crds", "charts/kubeswarm/files/crds", "charts/kubeswarm/dashboards", "docs/reference")
 
 
 def _contents() -> dict[Path, bytes]:

@@ -26,7 +26,12 @@ def tiny_swarm(name: str, **spec: Any) -> Object:
         "seed": 7,
         "model": {"image": "docker.io/kubeswarm/tiny-qwen3:v1"},
         "environment": {
-            "reasoningGym": {"tasks": [task], "shots": 0, "reward": {"format": 0, "similarity": 1, "exact": 0}}
+            "reasoningGym": {
+                "tasks": [task],
+                "shots": 0,
+                "answerTags": False,
+                "reward": {"format": 0, "similarity": 1, "exact": 0},
+            }
         },
         "algorithm": {"prompts": 4, "groupSize": 4, "learningRate": 1e-3},
         "rollout": {"maxTokens": 8},

@@ -106,6 +106,12 @@ def test_reward(completion: str, expected: tuple[float, float, float, float]) ->
     assert (score.reward, score.format, score.similarity, score.exact) == pytest.approx(expected)
 
 
+def test_without_tags_the_whole_completion_is_the_answer() -> None:
+    score = reward.score(" Bob ", "Bob", lambda text: text == "Bob", RewardWeights(), tags=False)
+    assert score.reward == pytest.approx(1)
+    assert reward.score(" ", "Bob", lambda text: True, RewardWeights(), tags=False).reward == 0
+
+
 @settings(max_examples=200)
 @given(st.text(max_size=200), st.text(min_size=1, max_size=20), st.floats(0, 1), st.floats(0, 1), st.floats(0.01, 1))
 def test_reward_lies_between_0_and_1(completion: str, expected: str, a: float, b: float, c: float) -> None:

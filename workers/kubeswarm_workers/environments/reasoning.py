@@ -73,12 +73,13 @@ class ReasoningEnvironment:
         return chosen
 
     def _prompt(self, task: str, item: int) -> Prompt:
-        turns = [Turn("system", INSTRUCTION)]
+        tags = self._spec.answer_tags
+        turns = [Turn("system", INSTRUCTION)] if tags else []
         for shot in self._shots[task]:
             answer = str(self._entry(task, shot)["answer"]).strip()
             turns += [
                 Turn("user", self._question(task, shot)),
-                Turn("assistant", f"<answer>{answer}</answer>"),
+                Turn("assistant", f"<answer>{answer}</answer>" if tags else answer),
             ]
         return Prompt(task, item, (*turns, Turn("user", self._question(task, item))))
 
@@ -125,6 +126,7 @@ class ReasoningEnvironment:
                 str(entry["answer"]).strip(),
                 lambda text: float(dataset.score_answer(text, entry)) >= 1.0,
                 self._spec.reward,
+                self._spec.answer_tags,
             )
             for answer in answers
         ]

@@ -12,10 +12,11 @@ ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 MAX_COMPARED = 1000
 
 
-def extract(completion: str) -> str | None:
-    """The text inside the first pair of answer tags, stripped; None without such a pair or with nothing in it."""
-    found = ANSWER.search(completion)
-    return (found.group(1).strip() or None) if found else None
+def extract(completion: str, tags: bool) -> str | None:
+    """The text inside the first pair of answer tags, or all of it where no tags are asked for; None if it is empty."""
+    found = ANSWER.search(completion) if tags else None
+    text = found.group(1) if found else "" if tags else completion
+    return text.strip() or None
 
 
 def similarity(answer: str, expected: str) -> float:
@@ -23,9 +24,11 @@ def similarity(answer: str, expected: str) -> float:
     return SequenceMatcher(None, answer[:MAX_COMPARED].lower(), expected[:MAX_COMPARED].lower(), autojunk=False).ratio()
 
 
-def score(completion: str, expected: str, accepts: Callable[[str], bool], weights: RewardWeights) -> Score:
+def score(
+    completion: str, expected: str, accepts: Callable[[str], bool], weights: RewardWeights, tags: bool = True
+) -> Score:
     """Scores one completion; `accepts` is the task's own scorer of the extracted answer."""
-    answer = extract(completion)
+    answer = extract(completion, tags)
     if answer is None:
         return Score(0.0, 0.0, 0.0, 0.0)
     exact = float(accepts(answer))
