@@ -38,7 +38,7 @@ class Algorithm(Model):
     clip_high: float = Field(default=0.2, ge=0, le=10, description="Upper clip of the policy ratio: 1 + clipHigh.")
     max_grad_norm: float = Field(default=1.0, gt=0, le=1000, description="The gradient is scaled down to this norm.")
     tokens_per_micro_batch: int = Field(
-        default=4096, ge=64, le=1_048_576, description="Tokens of one forward pass: memory, never the result."
+        default=1024, ge=64, le=1_048_576, description="Tokens of one forward pass: memory, never the result."
     )
     correction: Correction = Field(default_factory=Correction, description="Correction for off-policy samples.")
 
