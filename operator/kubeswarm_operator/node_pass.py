@@ -100,6 +100,7 @@ def _observe(context: Context, live: Object) -> NodeSnapshot:
         reports=context.reports.reports((namespace, name), head) if head else Reports(),
         missing=(),
         refusals=(),
+        stuck=(),
         chain=context.chain.facts,
         exchange=context.exchange.facts,
         now=datetime.now(UTC),
@@ -115,6 +116,8 @@ async def _look_closer(
         return replace(snapshot, missing=((SWARMS.kind, spec.swarm.name or ""),))
     if not wanted.head:
         return snapshot
+    unready = [pod for pod in snapshot.pods if not pod_ready(pod)]
+    snapshot = replace(snapshot, stuck=await looks.stuck(context.kube, unready, snapshot.now))
     heads = [pod for pod in snapshot.pods if pod["metadata"]["labels"].get(ROLE_LABEL) == HEAD]
     if any(map(pod_ready, heads)):
         return snapshot

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.cluster.control_plane import ControlPlane, until
 from tests.cluster.manifests import node, swarm
 
 POD = "light-0-head-0"
-RUNNING = {"running": {"startedAt": "2030-01-01T00:00:00Z"}}
+UNJUDGED = {"head": {"spec": {"schedulerName": "nobody"}}}
 
 
 def _waiting(reason: str, message: str = "") -> dict[str, Any]:
@@ -70,9 +71,9 @@ SYMPTOMS: list[tuple[str, str, dict[str, Any], str, tuple[str, ...]]] = [
 
 @pytest.fixture
 def light(cluster: ControlPlane, namespace: str, start: Starter) -> None:
-    """A Swarm of one Node whose head pod exists."""
+    """A Swarm of one Node whose head pod exists, and which no scheduler judges: the tests say what becomes of it."""
     start()
-    cluster.apply(swarm(namespace, nodes=1))
+    cluster.apply(swarm(namespace, nodes=1, template=UNJUDGED))
     until(lambda: cluster.get(namespace, "pod", POD), 30, "the head pod")
 
 
@@ -109,6 +110,30 @@ def _reason(
 ) -> dict[str, Any] | None:
     condition = cluster.condition(namespace, kind, name, type)
     return condition if condition and condition["reason"] == reason else None
+
+
+@pytest.mark.usefixtures("light")
+def test_names_a_volume_that_is_not_mounted(cluster: ControlPlane, namespace: str) -> None:
+    creating = {"image": "x", "imageID": "", "ready": False, "restartCount": 0, **_waiting("ContainerCreating")}
+    scheduled = [{"type": "PodScheduled", "status": "True"}]
+    status = [{"name": "trainer", **creating}]
+    cluster.set_pod(namespace, POD, {"phase": "Pending", "containerStatuses": status, "conditions": scheduled})
+    pod = cluster.get(namespace, "pod", POD)
+    assert pod is not None
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    event = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": "mount", "namespace": namespace},
+        "involvedObject": {"kind": "Pod", "name": POD, "namespace": namespace, "uid": pod["metadata"]["uid"]},
+        "type": "Warning",
+        "reason": "FailedMount",
+        "message": 'MountVolume.SetUp failed for volume "mine" : secret "absent" not found',
+        "lastTimestamp": now,
+    }
+    cluster.apply(event)
+    until(lambda: _reason(cluster, namespace, "swarm", "light", "Degraded", "SecretNotFound"), 30, "SecretNotFound")
+    assert 'secret "absent" not found' in _message(cluster, namespace)
 
 
 def test_names_a_refused_pod(cluster: ControlPlane, namespace: str, start: Starter) -> None:
@@ -240,7 +265,7 @@ def test_shows_what_pods_say_and_frees_them_when_all_is_done(
     until(lambda: not cluster.items(namespace, "pods"), 10, "no pods")
     assert (cluster.get(namespace, "swarmnode", "light-0") or {})["status"]["heldOut"]["latest"] == "0.5100"
 
-    cluster.apply(swarm(namespace, nodes=1, rounds=48))
+    cluster.apply(swarm(namespace, nodes=1, rounds=48, template=UNJUDGED))
     until(lambda: _sts(cluster, namespace) == 1, 20, "more rounds bring the head back")
     until(lambda: _reason(cluster, namespace, "swarm", "light", "Complete", "RoundsRemain"), 20, "not complete")
 

@@ -26,9 +26,10 @@ def progress(snapshot: NodeSnapshot, swarm_id: str | None, node_id: str | None) 
     report, status = snapshot.reports.trainer, snapshot.status
     rounds = snapshot.spec.rounds if snapshot.spec else 0
     finished = max(report.round if report else 0, status.round)
-    on_chain = snapshot.chain.attested.get((swarm_id or "", node_id or ""), 0)
-    said = snapshot.reports.attestor.attested_rounds if snapshot.reports.attestor else 0
-    attested = max(on_chain, said, status.attested_rounds)
+    attested = snapshot.chain.attested.get((swarm_id or "", node_id or ""))
+    if attested is None or not snapshot.chain.reachable:  # the next best: the attestor's word, and what was known
+        said = snapshot.reports.attestor.attested_rounds if snapshot.reports.attestor else 0
+        attested = max(said, status.attested_rounds)
     recorded = any(c.type == ConditionType.COMPLETE and c.status == "True" for c in status.conditions)
     trained = finished >= rounds > 0 and (recorded or (report is not None and report.phase == Phase.COMPLETE))
     complete = trained and (recorded or not snapshot.chain.configured or attested >= rounds)

@@ -93,12 +93,29 @@ def _refusal_remedy(message: str) -> str:
     return "change spec.template, or the policy that refuses it"
 
 
+def _stuck(snapshot: NodeSnapshot) -> Iterator[Problem]:
+    for pod, message in snapshot.stuck:
+        missing = "not found" in message
+        reason = Reason.SECRET_NOT_FOUND if missing and "secret" in message else Reason.CONTAINER_CONFIG_ERROR
+        yield Problem(
+            reason,
+            f"pod {pod} does not get started: {message[:_TAIL]}; make what it names, or correct spec.template",
+        )
+
+
 def _unschedulable(snapshot: NodeSnapshot) -> Iterator[Problem]:
     for pod in snapshot.pods:
         for condition in pod.get("status", {}).get("conditions") or []:
             failed = condition["type"] == "PodScheduled" and condition["status"] == "False"
             if failed and condition.get("reason") == "Unschedulable" and _older(snapshot.now, pod, SCHEDULING_GRACE):
                 message = condition.get("message", "no node fits")
+                if "PersistentVolumeClaim" in message:
+                    yield Problem(
+                        Reason.CLAIM_PENDING,
+                        f"pod {_name(pod)} waits for its volume: {message[:_TAIL]}; see `kubectl describe pvc`; set "
+                        "spec.storage.storageClassName to a class with a provisioner, or provide a volume",
+                    )
+                    continue
                 yield Problem(
                     Reason.UNSCHEDULABLE,
                     f"pod {_name(pod)} can't be scheduled: {message[:_TAIL]}; add such nodes or free them, or change "
@@ -212,6 +229,7 @@ DETECTORS: tuple[Callable[[NodeSnapshot], Iterator[Problem]], ...] = (
     _missing,
     _refused,
     _containers,
+    _stuck,
     _trainer,
     _claims,
     _unschedulable,

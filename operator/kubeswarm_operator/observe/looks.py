@@ -1,15 +1,19 @@
 """What no watch tells: asked for only while a Node isn't as it should be."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from kubeswarm_api.names import head_name
 from kubeswarm_api.node import NodeSpec
 from kubeswarm_operator.kube import Kube
 from kubeswarm_operator.observe.store import Store
-from kubeswarm_operator.resources import CLAIMS, EVENTS, SECRETS, STATEFUL_SETS
+from kubeswarm_operator.resources import CLAIMS, EVENTS, SECRETS, STATEFUL_SETS, Object
 
-#: Refusals older than this are history.
+#: Events older than this are history.
 RECENT = timedelta(minutes=10)
+#: A pod that is being created is asked about only after this.
+CREATION_GRACE = timedelta(seconds=10)
+_CREATING = frozenset(("ContainerCreating", "PodInitializing"))
 
 
 async def missing_references(kube: Kube, namespace: str, spec: NodeSpec) -> tuple[tuple[str, str], ...]:
@@ -27,13 +31,39 @@ async def refusals(kube: Kube, store: Store, namespace: str, node: str, now: dat
     live = store.get(STATEFUL_SETS, namespace, head_name(node))
     if live is None:
         return ()
-    selector = f"involvedObject.uid={live['metadata']['uid']},reason=FailedCreate"
-    events = await kube.list_all(EVENTS, namespace, fieldSelector=selector)
+    message = await _latest(kube, live, "reason=FailedCreate", now)
+    return (message,) if message else ()
+
+
+async def stuck(kube: Kube, pods: Iterable[Object], now: datetime) -> tuple[tuple[str, str], ...]:
+    """Why pods that are on a machine don't get started, such as a volume that can't be mounted: (pod, message)."""
+    found: list[tuple[str, str]] = []
+    for pod in pods:
+        if _being_created(pod, now):
+            message = await _latest(kube, pod, "type=Warning", now)
+            if message:
+                found.append((pod["metadata"]["name"], message))
+    return tuple(found)
+
+
+def _being_created(pod: Object, now: datetime) -> bool:
+    status = pod.get("status", {})
+    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    waiting = [((each.get("state") or {}).get("waiting") or {}).get("reason") for each in containers]
+    created = datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
+    return bool(waiting) and set(waiting) <= _CREATING and now - created > CREATION_GRACE
+
+
+async def _latest(kube: Kube, body: Object, selector: str, now: datetime) -> str:
+    """The message of the latest recent Event of an object; empty if there is none."""
+    meta = body["metadata"]
+    field = f"involvedObject.uid={meta['uid']},{selector}"
+    events = await kube.list_all(EVENTS, meta["namespace"], fieldSelector=field)
     seen = [(_time(event), event.get("message", "")) for event in events]
     recent = [(at, message) for at, message in seen if now - at < RECENT]
-    return (max(recent)[1],) if recent else ()
+    return max(recent)[1] if recent else ""
 
 
-def _time(event: dict[str, str]) -> datetime:
+def _time(event: Object) -> datetime:
     text = event.get("lastTimestamp") or event.get("eventTime") or event.get("firstTimestamp")
     return datetime.fromisoformat(text) if text else datetime.fromtimestamp(0, UTC)

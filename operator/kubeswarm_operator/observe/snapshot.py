@@ -75,6 +75,7 @@ class NodeSnapshot:
     reports: Reports
     missing: tuple[tuple[str, str], ...]  # (kind, name) of what the spec refers to and the namespace lacks
     refusals: tuple[str, ...]  # why the API server refused the head's pod
+    stuck: tuple[tuple[str, str], ...]  # (pod, what its kubelet says) of pods that don't get started
     chain: ChainFacts
     exchange: ExchangeFacts
     now: datetime

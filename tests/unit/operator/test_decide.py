@@ -54,21 +54,31 @@ COMPLETE = Condition(type="Complete", status="True", reason="RoundsComplete", la
     on_chain=st.integers(0, 30),
     said=st.integers(0, 30),
     configured=st.booleans(),
+    reachable=st.booleans(),
     recorded=st.booleans(),
     status_round=st.integers(0, 30),
 )
 def test_complete_means_trained_and_attested(
-    finished: int, phase: Phase | None, on_chain: int, said: int, configured: bool, recorded: bool, status_round: int
+    finished: int,
+    phase: Phase | None,
+    on_chain: int,
+    said: int,
+    configured: bool,
+    reachable: bool,
+    recorded: bool,
+    status_round: int,
 ) -> None:
     report = NodeReport(phase=phase, round=finished) if phase else None
-    chain = ChainFacts(configured=configured, attested={(SWARM_ID, NODE_ID): on_chain})
+    attested = {(SWARM_ID, NODE_ID): on_chain} if reachable else {}
+    chain = ChainFacts(configured=configured, asked=True, reachable=reachable, attested=attested)
     attestor = AttestorReport(node_id=NODE_ID, address=NODE_ID, attested_rounds=said)
     status = NodeStatus(round=status_round, conditions=[COMPLETE] if recorded else [])
     snapshot = node_snapshot(node_spec(rounds=24), reports=Reports(report, attestor), chain=chain, status=status)
     found = progress(snapshot, SWARM_ID, NODE_ID)
     if found.complete:
         assert found.round >= 24
-        assert recorded or (phase == Phase.COMPLETE and (not configured or max(on_chain, said) >= 24))
+        known = on_chain if reachable else said
+        assert recorded or (phase == Phase.COMPLETE and (not configured or known >= 24))
     assert found.round == max(finished if report else 0, status_round), "what was finished is never unsaid"
 
 

@@ -240,6 +240,22 @@ def test_a_refusal_names_its_remedy(message: str, remedy: str) -> None:
     assert found.reason == Reason.POD_REFUSED and remedy in found.message
 
 
+def test_a_pod_that_is_not_started_says_why() -> None:
+    mount = 'MountVolume.SetUp failed for volume "mine" : secret "absent" not found'
+    (found,) = problems(node_snapshot(pods=(), stuck=(("light-0-head-0", mount),)))
+    assert found.reason == Reason.SECRET_NOT_FOUND
+    assert 'pod light-0-head-0 does not get started: MountVolume.SetUp failed for volume "mine"' in found.message
+    (other,) = problems(node_snapshot(pods=(), stuck=(("light-0-head-0", "failed to attach"),)))
+    assert other.reason == Reason.CONTAINER_CONFIG_ERROR
+
+
+def test_a_pod_that_waits_for_its_volume_is_told_as_that() -> None:
+    body = unschedulable(10)
+    body["status"]["conditions"][0]["message"] = "0/1 nodes: pod has unbound immediate PersistentVolumeClaims"
+    (found,) = problems(node_snapshot(pods=(body,)))
+    assert found.reason == Reason.CLAIM_PENDING and "storageClassName" in found.message
+
+
 def test_long_messages_stay_within_bounds() -> None:
     waiting = {"state": {"waiting": {"reason": "ErrImagePull", "message": "x" * 100_000}}, "name": "trainer"}
     many = tuple(pod(f"p{i}", ready=False, containerStatuses=[waiting]) for i in range(9))

@@ -88,6 +88,7 @@ def node_snapshot(spec: NodeSpec | None = None, **changes: Any) -> NodeSnapshot:
         reports=Reports(),
         missing=(),
         refusals=(),
+        stuck=(),
         chain=ChainFacts(),
         exchange=ExchangeFacts(),
         now=NOW,
