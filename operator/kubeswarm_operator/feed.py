@@ -4,10 +4,10 @@ import asyncio
 import logging
 
 from kubeswarm_api.names import FIELD_MANAGER, MANAGED_BY_LABEL, NODE_LABEL
-from kubeswarm_operator.context import Context
-from kubeswarm_operator.kube import ApiError
+from kubeswarm_operator.kube import ApiError, Kube
 from kubeswarm_operator.observe.snapshot import ChainFacts
-from kubeswarm_operator.observe.store import Key, key_of
+from kubeswarm_operator.observe.store import Key, Store, key_of
+from kubeswarm_operator.queue import WorkQueue
 from kubeswarm_operator.resources import NODES, SWARMS, Object, Resource
 
 log = logging.getLogger(__name__)
@@ -19,8 +19,13 @@ SWEEP_DELAY = 2.0
 class Feed:
     """Enqueues passes."""
 
-    def __init__(self, context: Context, namespaces: list[str]) -> None:
-        self._context = context
+    def __init__(
+        self, kube: Kube, store: Store, swarms: WorkQueue[Key], nodes: WorkQueue[Key], namespaces: list[str]
+    ) -> None:
+        self._kube = kube
+        self._store = store
+        self._swarms = swarms
+        self._nodes = nodes
         self._namespaces = namespaces
         self._sweeps: set[asyncio.Task[None]] = set()
 
@@ -30,25 +35,24 @@ class Feed:
         What our own write has told already brings no pass, except for Nodes: a Swarm's pass makes them and their own
         passes write their status, and each must hear of the other.
         """
-        store, key = self._context.store, key_of(body)
-        known = store.get(resource, *key)
-        if store.put(resource, body) or resource == NODES:
+        known = self._store.get(resource, *key_of(body))
+        if self._store.put(resource, body) or resource == NODES:
             changed = known is None or known["metadata"].get("generation") != body["metadata"].get("generation")
             self._enqueue(resource, body, afresh=changed)
 
     def deleted(self, resource: Resource, body: Object) -> None:
         """An object that is gone."""
-        self._context.store.remove(resource, body)
+        self._store.remove(resource, body)
         self._enqueue(resource, body)
 
     def node_changed(self, key: Key) -> None:
         """Something outside the cluster's objects has changed for a Node."""
-        self._context.node_queue.add(key)
+        self._nodes.add(key)
 
     def all_changed(self) -> None:
         """Something has changed that any pass may depend on."""
-        for resource, queue in ((SWARMS, self._context.swarm_queue), (NODES, self._context.node_queue)):
-            for body in self._context.store.all(resource):
+        for resource, queue in ((SWARMS, self._swarms), (NODES, self._nodes)):
+            for body in self._store.all(resource):
                 queue.add(key_of(body))
 
     def chain_changed(self, before: ChainFacts, after: ChainFacts) -> None:
@@ -61,12 +65,12 @@ class Feed:
         nodes = set(before.attested.items()) ^ set(after.attested.items())
         changed_swarms = {swarm for swarm, _ in swarms}
         changed_nodes = {node for (_, node), _ in nodes}
-        for body in self._context.store.all(SWARMS):
+        for body in self._store.all(SWARMS):
             if (body.get("status") or {}).get("swarmId") in changed_swarms:
-                self._context.swarm_queue.add(key_of(body))
-        for body in self._context.store.all(NODES):
+                self._swarms.add(key_of(body))
+        for body in self._store.all(NODES):
             if (body.get("status") or {}).get("nodeId") in changed_nodes:
-                self._context.node_queue.add(key_of(body))
+                self._nodes.add(key_of(body))
 
     def relisted(self, plural: str, resources: tuple[Resource, ...]) -> None:
         """A watch had to list anew: what was deleted meanwhile is looked for."""
@@ -78,31 +82,31 @@ class Feed:
 
     async def _sweep(self, resource: Resource) -> None:
         await asyncio.sleep(SWEEP_DELAY)
-        before = list(self._context.store.all(resource))
+        before = list(self._store.all(resource))
         selector = {} if resource in (SWARMS, NODES) else {"labelSelector": SELECTOR}
         try:
             listed: list[Object] = []
             for namespace in self._namespaces or [None]:
-                listed += await self._context.kube.list_all(resource, namespace, **selector)
+                listed += await self._kube.list_all(resource, namespace, **selector)
         except ApiError as error:
             log.warning("no look for vanished objects", extra={"resource": resource.plural, "detail": str(error)[:300]})
             return
-        for body in self._context.store.sweep(resource, before, listed):
+        for body in self._store.sweep(resource, before, listed):
             log.info("noticed a deletion late", extra={"object": f"{resource.kind}/{'/'.join(key_of(body))}"})
             self._enqueue(resource, body)
 
     def _enqueue(self, resource: Resource, body: Object, afresh: bool = False) -> None:
-        context, (namespace, name) = self._context, key_of(body)
+        namespace, name = key_of(body)
         if resource == SWARMS:
-            context.swarm_queue.add((namespace, name), afresh=afresh)
-            for node in context.store.of_swarm(namespace, name):
-                context.node_queue.add(key_of(node))
+            self._swarms.add((namespace, name), afresh=afresh)
+            for node in self._store.of_swarm(namespace, name):
+                self._nodes.add(key_of(node))
         elif resource == NODES:
-            context.node_queue.add((namespace, name), afresh=afresh)
+            self._nodes.add((namespace, name), afresh=afresh)
             swarm = ((body.get("spec") or {}).get("swarm") or {}).get("name")
             if swarm:
-                context.swarm_queue.add((namespace, swarm))
+                self._swarms.add((namespace, swarm))
         else:
             node = (body["metadata"].get("labels") or {}).get(NODE_LABEL)
             if node:
-                context.node_queue.add((namespace, node))
+                self._nodes.add((namespace, node))

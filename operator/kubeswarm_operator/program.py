@@ -69,7 +69,7 @@ def _assemble(config: OperatorConfig, namespace: str, kube: Kube, lease: Lease) 
         swarm_queue=WorkQueue(),
         node_queue=WorkQueue(),
     )
-    feed = Feed(context, config.namespaces)
+    feed = Feed(kube, store, context.swarm_queue, context.node_queue, config.namespaces)
     return context, feed
 
 
