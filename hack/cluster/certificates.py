@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from hack.cluster.files import write_if_changed
 from hack.cluster.layout import NODE_ADDRESS, NODE_NAME, SERVICE_API, Layout, Profile
 from hack.console import run
 
@@ -63,7 +64,7 @@ def ensure_certificates(layout: Layout) -> None:
     if not (layout.pki / "service-accounts.key").exists():
         run(["openssl", "genrsa", "-out", layout.pki / "service-accounts.key", "2048"])
     for name in KUBECONFIGS:
-        _write_private(kubeconfig_path(layout, name), _kubeconfig(layout, name))
+        write_if_changed(kubeconfig_path(layout, name), _kubeconfig(layout, name), mode=0o600)
 
 
 def kubeconfig_path(layout: Layout, name: str) -> Path:
@@ -121,8 +122,3 @@ def _kubeconfig(layout: Layout, name: str) -> str:
         },
         indent=1,
     )
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.touch(mode=0o600, exist_ok=True)
-    path.write_text(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 import urllib.error
@@ -51,7 +52,7 @@ def is_ready(wanted: Component) -> bool:
     if wanted.health is None:
         return True
     if isinstance(wanted.health, Path):
-        return wanted.health.is_socket()
+        return _accepts(wanted.health)
     # The components make their own serving certificates, and all that is asked is whether they are well.
     anyone = ssl.create_default_context()
     anyone.check_hostname = False
@@ -62,6 +63,16 @@ def is_ready(wanted: Component) -> bool:
             return answer.status == 200
     except (urllib.error.URLError, OSError):
         return False
+
+
+def _accepts(address: Path) -> bool:
+    """Whether somebody listens: the file of a socket outlives its owner."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        try:
+            client.connect(str(address))
+        except OSError:
+            return False
+    return True
 
 
 def _etcd(layout: Layout) -> Component:

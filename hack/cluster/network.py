@@ -7,6 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from hack.cluster.files import write_if_changed
 from hack.cluster.layout import NODE_ADDRESS, POD_RANGE, SERVICE_RANGE, Layout
 from hack.console import Problem, run
 
@@ -39,9 +40,7 @@ def set_up(layout: Layout) -> None:
     for table, chain, rule in RULES:
         if not _has_rule(table, chain, rule):
             run(["iptables", "-w", "-t", table, "-I", chain, *_tagged(rule)])
-    folder = layout.config / "cni"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "10-kubeswarm.conflist").write_text(json.dumps(_cni(layout), indent=1))
+    write_if_changed(layout.config / "cni" / "10-kubeswarm.conflist", json.dumps(_cni(layout), indent=1))
 
 
 def tear_down() -> None:

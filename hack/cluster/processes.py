@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hack.console import Problem
+
+CONFIGURATION = (".json", ".toml")
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,16 @@ class Process:
 def start(
     name: str, command: Sequence[str | Path], *, pids: Path, logs: Path, env: Mapping[str, str] | None = None
 ) -> Process:
-    """Start a program in a session of its own, its output going to a log file, or return the one that runs."""
+    """Start a program in a session of its own, its output going to a log file.
+
+    One that runs already is returned, unless it was started with another program, arguments or configuration: that
+    one is stopped first.
+    """
+    recipe = _recipe(command)
     running = find(name, pids)
-    if running:
+    if running and (pids / name).read_text().split()[2:] == [recipe]:
         return running
+    stop(name, pids)
     pids.mkdir(parents=True, exist_ok=True)
     logs.mkdir(parents=True, exist_ok=True)
     with (logs / f"{name}.log").open("ab") as log:
@@ -46,14 +55,14 @@ def start(
     started = _start_time(child.pid)
     if started is None:
         raise Problem(f"{name} ended at once:\n{log_tail(name, logs)}")
-    (pids / name).write_text(f"{child.pid} {started}\n")
+    (pids / name).write_text(f"{child.pid} {started} {recipe}\n")
     return Process(child.pid, started)
 
 
 def find(name: str, pids: Path) -> Process | None:
     """The process that `start` made under this name, if it still runs."""
     try:
-        pid, started = (pids / name).read_text().split()
+        pid, started = (pids / name).read_text().split()[:2]
     except FileNotFoundError:
         return None
     process = Process(int(pid), int(started))
@@ -76,6 +85,17 @@ def log_tail(name: str, logs: Path, lines: int = 8) -> str:
     path = logs / f"{name}.log"
     text = path.read_text(errors="replace") if path.exists() else ""
     return "\n".join(f"  {line}" for line in text.splitlines()[-lines:])
+
+
+def _recipe(command: Sequence[str | Path]) -> str:
+    """A digest of the program that a command means now, its arguments, and the configuration files among them."""
+    words = [str(word) for word in command]
+    digest = hashlib.sha256(repr([str(Path(words[0]).resolve()), *words[1:]]).encode())
+    for word in words[1:]:
+        file = Path(word.rpartition("=")[2])
+        if file.suffix in CONFIGURATION and file.is_file():
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _wait_gone(process: Process, seconds: float) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hack.cluster.certificates import kubeconfig_path
+from hack.cluster.files import write_if_changed
 from hack.cluster.layout import NODE_ADDRESS, NODE_NAME, POD_RANGE, SERVICE_DNS, Layout
 
 PAUSE_IMAGE = "docker.io/kubeswarm/pause:dev"
@@ -17,7 +18,6 @@ CAP_SYS_RESOURCE = 24
 
 def write_settings(layout: Layout) -> None:
     """Write every file that the components read at their start."""
-    layout.config.mkdir(parents=True, exist_ok=True)
     files = {
         "audit-policy.json": json.dumps(_audit_policy(), indent=1),
         "kubelet.json": json.dumps(_kubelet(layout), indent=1),
@@ -26,7 +26,7 @@ def write_settings(layout: Layout) -> None:
         "resolv.conf": "".join(f"nameserver {address}\n" for address in nameservers()),
     }
     for name, text in files.items():
-        (layout.config / name).write_text(text)
+        write_if_changed(layout.config / name, text)
 
 
 def nameservers() -> list[str]:
