@@ -10,6 +10,7 @@ from kubeswarm_api import names
 from kubeswarm_api.node_config import NodeConfig
 from kubeswarm_workers import config as configuration
 from kubeswarm_workers import heldout
+from kubeswarm_workers.attest import spool
 from kubeswarm_workers.environments.process import EnvironmentProcess
 from kubeswarm_workers.learn import checkpoint, snapshot
 from kubeswarm_workers.learn.export import exported_round
@@ -23,7 +24,7 @@ from kubeswarm_workers.report import Report
 from kubeswarm_workers.rollout import cluster
 from kubeswarm_workers.rollout.pool import Pool
 from kubeswarm_workers.text import Text
-from kubeswarm_workers.trainer import Trainer, spool
+from kubeswarm_workers.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def finished(config: NodeConfig, place: Place, report: Report) -> bool:
     measured = heldout.read(place.held_out, progress.round)
     if config.training.evaluation.items and (not measured or measured[-1].round < progress.round):
         return False
-    spool(place, progress.record)
+    spool.append(place.spool, progress.record)
     report.show(progress)
     report.show_held_out(heldout.report_of(measured))
     report.update(checkpoint=str(found.directory))
@@ -93,7 +94,7 @@ def resume(place: Place, learner: Learner) -> Progress:
     snapshot.restore(learner, found.tensors, found.state["random"])
     progress = Progress.from_json(found.state["progress"])
     assert progress.record is not None
-    spool(place, progress.record)
+    spool.append(place.spool, progress.record)
     log.info("resumed", extra={"round": progress.round, "checkpoint": str(found.directory)})
     return progress
 

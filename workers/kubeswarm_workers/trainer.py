@@ -4,11 +4,11 @@ import logging
 from pathlib import Path
 
 from kubeswarm_api import metrics as names
-from kubeswarm_api.records import REWARD_SCALE, RoundRecord
+from kubeswarm_api.records import REWARD_SCALE
 from kubeswarm_api.reports import Phase
 from kubeswarm_workers import config as configuration
 from kubeswarm_workers import heldout
-from kubeswarm_workers.durable import replace_file
+from kubeswarm_workers.attest import spool
 from kubeswarm_workers.environments.contract import Prompt
 from kubeswarm_workers.gather import measure
 from kubeswarm_workers.learn import checkpoint, snapshot
@@ -20,13 +20,6 @@ from kubeswarm_workers.round import Played, play
 from kubeswarm_workers.stopping import Stopped
 
 log = logging.getLogger(__name__)
-
-
-def spool(place: Place, record: RoundRecord) -> None:
-    """Makes sure that the record lies in the spool, whole. The round is done when it does."""
-    path = place.spool / f"{record.round:08d}.json"
-    if not path.exists():
-        replace_file(path, record.to_bytes())
 
 
 class Trainer:
@@ -68,7 +61,7 @@ class Trainer:
             tensors, randomness = snapshot.take(node.learner)
             state = {"progress": progress.to_json(), "random": randomness}
             directory = checkpoint.save(self._place.checkpoints, progress.round, tensors, state)
-            spool(self._place, played.record)
+            spool.append(self._place.spool, played.record)
         self._progress = progress
         registry = node.report.registry
         registry.counter(names.ROUNDS).inc()
