@@ -26,6 +26,7 @@ from kubeswarm_workers.rollout import cluster
 
 log = logging.getLogger("kubeswarm_workers.rollout")
 
+#: host:port of the head, where the name of its Service is not known to DNS.
 HEAD_ENV = "KUBESWARM_HEAD"
 POLL_SECONDS = 2.0
 
@@ -38,12 +39,12 @@ def main() -> int:
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     place = Place.from_env()
     config = configuration.read(place)
-    head = os.environ.get(HEAD_ENV, names.head_name(config.name))
+    head = os.environ.get(HEAD_ENV) or f"{names.head_name(config.name)}:{place.port(names.RAY_PORT)}"
     limit_threads()
     cluster.use_token(place)
     registry = CollectorRegistry()
     serve(place.port(names.ROLLOUT_PORT), registry)
-    if not wait_for(head, place.port(names.RAY_PORT), stop):
+    if not wait_for(head, stop):
         return 0
     ray_processes = cluster.start(place, head=head, engines=1)
     registry.register(ProcessFiles(ray_processes.metrics))  # pyright: ignore[reportArgumentType]
@@ -59,16 +60,17 @@ def main() -> int:
     return 0
 
 
-def wait_for(host: str, port: int, stop: threading.Event) -> bool:
-    """Waits until the head listens, however long that takes; False if told to stop first."""
+def wait_for(head: str, stop: threading.Event) -> bool:
+    """Waits until the head (host:port) listens, however long that takes; False if told to stop first."""
+    host, _, port = head.rpartition(":")
     waiting = False
     while not stop.wait(0 if not waiting else POLL_SECONDS):
         try:
-            socket.create_connection((host, port), timeout=POLL_SECONDS).close()
+            socket.create_connection((host, int(port)), timeout=POLL_SECONDS).close()
             return True
         except OSError as error:
             if not waiting:
-                log.info("waiting for the head", extra={"head": f"{host}:{port}", "cause": str(error)})
+                log.info("waiting for the head", extra={"head": head, "cause": str(error)})
             waiting = True
     return False
 

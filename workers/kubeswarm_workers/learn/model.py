@@ -95,9 +95,10 @@ class Policy:
                 input_ids=batch.tokens_B_L, position_ids=batch.positions_B_L, attention_mask=batch.attend_B_1_L_L
             ).last_hidden_state
             logits_N_V = self.model.get_output_embeddings()(hidden_B_L_D[batch.rows_N, batch.columns_N])
-        logits_N_V = logits_N_V.float() / temperature
-        chosen_N = logits_N_V.gather(1, batch.targets_N[:, None])[:, 0]
-        return chosen_N - torch.logsumexp(logits_N_V, dim=1)
+        logits_N_V = logits_N_V.float()
+        if temperature != 1.0:
+            logits_N_V = logits_N_V / temperature
+        return -nn.functional.cross_entropy(logits_N_V, batch.targets_N, reduction="none")
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
         if self.dtype == torch.float32:

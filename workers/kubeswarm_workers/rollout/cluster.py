@@ -30,8 +30,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def die_with_parent() -> None:
-    """In a child between fork and exec: the kernel sends it SIGTERM when its parent is gone, SIGKILL included."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    """In a child between fork and exec: the kernel kills it when its parent is gone, and Ray's processes with it."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def use_token(place: Place) -> None:
@@ -69,7 +69,7 @@ class RayProcesses:
 
 
 def start(place: Place, *, head: str | None, engines: int) -> RayProcesses:
-    """Starts Ray in this container: as the head (`head` None) or joined to the head at that host.
+    """Starts Ray in this container: as the head (`head` None) or joined to the head at that host:port.
 
     `engines`: how many engines may run here. Call it from the main thread: the child dies with the thread that made it.
     """
@@ -77,7 +77,7 @@ def start(place: Place, *, head: str | None, engines: int) -> RayProcesses:
     metrics = directory / "metrics"
     metrics.mkdir()
     host = _own_address(place)
-    address = f"{head or host}:{place.port(names.RAY_PORT)}"
+    address = head or f"{host}:{place.port(names.RAY_PORT)}"
     first, last = names.RAY_WORKER_PORTS
     arguments = [
         f"--node-ip-address={host}",
@@ -113,6 +113,7 @@ def start(place: Place, *, head: str | None, engines: int) -> RayProcesses:
         "RAY_memory_monitor_refresh_ms": "0",  # the container's own limit is the one that counts
         "RAY_enable_metrics_collection": "0",
         "RAY_prestart_worker_first_driver": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # engines see the GPUs of their container
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "ray.scripts.scripts", "start", *arguments],

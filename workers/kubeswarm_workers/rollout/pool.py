@@ -52,7 +52,12 @@ class Pool:
     """`report(text)` is told what is waited for; `stopping()` ends every wait with Stopped."""
 
     def __init__(
-        self, spec: EngineSpec, engines: int, report: Callable[[str], None], stopping: Callable[[], bool]
+        self,
+        spec: EngineSpec,
+        engines: int,
+        report: Callable[[str], None],
+        stopping: Callable[[], bool],
+        engine: type[Engine] = Engine,
     ) -> None:
         self._spec = spec
         self._report = report
@@ -62,7 +67,7 @@ class Pool:
         self._weights: Weights | None = None
         self._losses = 0
         self.mismatches = 0
-        self._remote = ray.remote(Engine)
+        self._remote = ray.remote(engine)
 
     def resize(self, engines: int) -> None:
         """Has this many engines from the next call on; the last ones end where there are too many."""
@@ -73,7 +78,11 @@ class Pool:
         self._fresh = {index for index in self._fresh if index < engines}
 
     def start(self) -> None:
-        """Waits until all engines answer, however long rollout pods take to come; says so meanwhile."""
+        """Waits until all engines answer; says meanwhile what for.
+
+        Rollout pods may take as long as they like to come; once they are there, an engine has CALL_SECONDS to start.
+        """
+        joined_since: float | None = None
         starting = {
             index: self._make(index).process_id.remote() for index, actor in enumerate(self._actors) if actor is None
         }
@@ -86,17 +95,23 @@ class Pool:
                 except RayError as error:
                     self._lose(index, error)
                     starting[index] = self._make(index).process_id.remote()
-            if starting:
-                self._check_stop()
-                self._report(self._waiting_for(sorted(starting)))
+            if not starting:
+                break
+            self._check_stop()
+            total = len(self._actors)
+            joined = int(ray.cluster_resources().get(names.RAY_ENGINE_RESOURCE, 0))
+            if joined < total:
+                joined_since = None
+                self._report(f"waiting for rollout pods: {joined} of {total} have joined")
+                continue
+            self._report(f"waiting for engines to start: {total - len(starting)} of {total} answer")
+            joined_since = joined_since or time.monotonic()
+            if time.monotonic() - joined_since > CALL_SECONDS:
+                for index in starting:
+                    self._lose(index, TimeoutError(f"the engine did not start within {CALL_SECONDS:g} s"))
+                    starting[index] = self._make(index).process_id.remote()
+                joined_since = None
         self._report("")
-
-    def _waiting_for(self, missing: list[int]) -> str:
-        total = len(self._actors)
-        offered = int(ray.cluster_resources().get(names.RAY_ENGINE_RESOURCE, 0))
-        if offered < total:
-            return f"waiting for rollout pods: {offered} of {total} have joined"
-        return f"waiting for engines to start: {total - len(missing)} of {total} answer"
 
     def _make(self, index: int) -> Any:
         actor = self._remote.options(num_cpus=0, resources={names.RAY_ENGINE_RESOURCE: 1}, max_restarts=0).remote(

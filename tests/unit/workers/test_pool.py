@@ -1,0 +1,166 @@
+"""Engines, their weights and their deaths: real vLLM in real Ray actors."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import ray.cloudpickle
+import torch
+
+from kubeswarm_api.spec_training import Algorithm
+from kubeswarm_workers.learn.batch import Row, Sample
+from kubeswarm_workers.learn.model import Policy
+from kubeswarm_workers.learn.step import Learner
+from kubeswarm_workers.place import Place
+from kubeswarm_workers.rollout import cluster
+from kubeswarm_workers.rollout.engine import Engine
+from kubeswarm_workers.rollout.pool import Pool, Weights, WeightsDiffer
+from kubeswarm_workers.rollout.sampling import EngineSpec, Request, shares
+from kubeswarm_workers.weights import Packed, policy_digest
+from tests.unit.workers import trainers
+
+PROMPT = tuple(range(5, 45))
+
+
+def test_shares_are_even_and_whole() -> None:
+    for count in range(20):
+        for engines in range(1, 6):
+            parts = shares(count, engines)
+            assert [at for part in parts for at in part] == list(range(count))
+            assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+class StaleHead(Engine):
+    """An engine which forgets to pack its output layer again."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        super().__init__(spec)
+        from kubeswarm_workers.rollout.transfer import ObjectStoreTransfer
+
+        ObjectStoreTransfer._repack_tied_head = lambda self: None
+
+
+@pytest.fixture(scope="module")
+def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A head that offers two engines."""
+    place: Place = trainers.fresh_place(tmp_path_factory.mktemp("ray"))
+    os.environ["OMP_NUM_THREADS"] = "2"
+    processes = cluster.start(place, head=None, engines=2)
+    try:
+        cluster.connect(processes, lambda: False)
+        ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+        yield
+        cluster.disconnect()
+    finally:
+        processes.stop()
+
+
+@pytest.fixture
+def learner(tiny_model: Path) -> Learner:
+    return Learner(Policy(tiny_model, None, seed=0), Algorithm(learning_rate=1e-2), 1.0)
+
+
+def spec(model: Path) -> EngineSpec:
+    return EngineSpec(str(model), "float32", 512, 64, 24, 1.0, "</answer>")
+
+
+def weights(learner: Learner) -> Weights:
+    digest = policy_digest({each.name: each.digest() for each in learner.policy.packed(False)})
+    return Weights(digest, learner.policy.packed, list(PROMPT), learner.sequence_logprobs(PROMPT), 1e-3)
+
+
+def train(learner: Learner) -> None:
+    learner.update([Row(PROMPT, (Sample((50, 51, 52), (-1.0, -1.0, -1.0), 1.0),), "local")])
+
+
+def make(model: Path, engines: int, engine: type[Engine] = Engine) -> Pool:
+    return Pool(spec(model), engines, lambda text: None, lambda: False, engine)
+
+
+def process_of(pool: Pool, index: int) -> int:
+    actor: Any = pool._actors[index]
+    return ray.get(actor.process_id.remote())
+
+
+REQUESTS = [Request((*PROMPT, index), 4, 1000 * index) for index in range(6)]
+
+
+@pytest.mark.engine
+def test_a_left_out_tensor_raises_the_alarm(ray_cluster: None, tiny_model: Path, learner: Learner) -> None:
+    pool = make(tiny_model, 1)
+    try:
+        pool.sync(weights(learner))
+        assert pool.mismatches == 0
+        train(learner)
+
+        def without_one(changed_only: bool) -> Iterator[Packed]:
+            tensors = list(learner.policy.packed(changed_only))
+            yield from (tensors[:5] + tensors[6:] if changed_only else tensors)
+
+        pool.sync(replace(weights(learner), pack=without_one))
+        assert pool.mismatches == 1  # noticed, and healed by sending everything
+        train(learner)
+
+        def never_one(changed_only: bool) -> Iterator[Packed]:
+            tensors = list(learner.policy.packed(changed_only))
+            yield from tensors[:5] + tensors[6:]
+
+        with pytest.raises(WeightsDiffer, match="holds the policy"):
+            pool.sync(replace(weights(learner), pack=never_one))
+    finally:
+        pool.close()
+
+
+@pytest.mark.engine
+def test_a_stale_packed_copy_raises_the_alarm(ray_cluster: None, tiny_model: Path, learner: Learner) -> None:
+    """All tensors arrive, so that the digests agree; only the probe's log-probabilities tell."""
+    pool = make(tiny_model, 1, StaleHead)
+    try:
+        pool.sync(weights(learner))
+        for _ in range(5):
+            train(learner)
+        with pytest.raises(WeightsDiffer, match="log-probabilities of the probe are off"):
+            pool.sync(weights(learner))
+    finally:
+        pool.close()
+
+
+@pytest.mark.engine
+def test_sampled_logprobs_are_the_learners_and_deaths_change_nothing(
+    ray_cluster: None, tiny_model: Path, learner: Learner
+) -> None:
+    train(learner)
+    pool = make(tiny_model, 2)
+    try:
+        pool.sync(weights(learner))
+        first = pool.generate(REQUESTS)
+        assert [len(group) for group in first] == [4] * 6
+        for request, group in zip(REQUESTS, first, strict=True):
+            for sampled in group:
+                with torch.no_grad():
+                    own = learner.sequence_logprobs([*request.prompt, *sampled.tokens])[len(request.prompt) - 1 :]
+                assert own == pytest.approx(sampled.logprobs, abs=1e-4)
+                assert sampled.truncated == (len(sampled.tokens) == 24)
+        assert pool.generate(REQUESTS) == first
+
+        victim = process_of(pool, 1)
+        killer = threading.Thread(target=lambda: (time.sleep(0.02), os.kill(victim, signal.SIGKILL)))
+        killer.start()
+        again = pool.generate(REQUESTS)
+        killer.join()
+        assert again == first
+        assert pool.generate(REQUESTS) == first
+        assert process_of(pool, 1) != victim
+
+        pool.resize(1)
+        assert len(pool.generate(REQUESTS)) == 6
+    finally:
+        pool.close()

@@ -1,0 +1,136 @@
+"""The real trainer with Ray and vLLM on a tiny model: what a death in the middle of a round changes (nothing)."""
+
+import itertools
+import json
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from kubeswarm_api import names
+from kubeswarm_api.records import RoundRecord, check_chain
+from kubeswarm_api.reports import NodeReport, Phase
+from kubeswarm_workers.learn import checkpoint
+from kubeswarm_workers.place import Place
+from tests.unit.workers import trainers
+from tests.unit.workers.conftest import SPELLING
+
+pytestmark = pytest.mark.engine
+ROUNDS = 4
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, dict[int, str]]:
+    """A run of ROUNDS rounds that nobody disturbs, looked at over HTTP, and ended by SIGTERM when complete."""
+    place = trainers.fresh_place(tmp_path_factory.mktemp("undisturbed"))
+    trainers.configure(place, tiny_model, SPELLING, ROUNDS)
+    with trainers.running(place, "trainer", place.root / "log") as trainer:
+        trainer.wait_for("training complete")
+        status = NodeReport.model_validate_json(get(place, "status"))
+        assert status.phase is Phase.COMPLETE
+        assert (status.round, status.rounds, status.samples) == (ROUNDS, ROUNDS, ROUNDS * 16)
+        assert status.held_out is not None and status.held_out.items == 4 and status.held_out.round == ROUNDS
+        metrics = get(place, "metrics").decode()
+        assert sample(metrics, "kubeswarm_trainer_samples_produced_total") == ROUNDS * 16
+        assert sample(metrics, 'kubeswarm_trainer_samples_trained_total{origin="local"}') == ROUNDS * 16
+        assert sample(metrics, "kubeswarm_trainer_samples_pending") == 0
+        assert sample(metrics, 'kubeswarm_trainer_weight_syncs_total{result="ok"}') == ROUNDS + 1
+        assert sample(metrics, 'kubeswarm_trainer_weight_syncs_total{result="mismatch"}') == 0
+        assert trainer.terminate() == 0
+        return place, trainers.losses(trainer)
+
+
+def get(place: Place, path: str) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{place.port(names.TRAINER_PORT)}/{path}", timeout=10) as answer:
+        return answer.read()
+
+
+def sample(metrics: str, name: str) -> float:
+    [line] = [line for line in metrics.splitlines() if line.startswith(name + " ")]
+    return float(line.rpartition(" ")[2])
+
+
+def test_records_chain_and_the_model_is_left(undisturbed: tuple[Place, dict[int, str]]) -> None:
+    place, losses = undisturbed
+    records = [RoundRecord.from_bytes(data) for data in trainers.records(place)]
+    check_chain(records)
+    assert [record.round for record in records] == list(range(1, ROUNDS + 1)) == list(losses)
+    for before, after in itertools.pairwise(records):
+        assert after.model_before == before.model_after
+    assert len({record.model_after for record in records}) == ROUNDS
+    assert all(record.samples == 16 and record.tokens > 0 for record in records)
+    assert (place.trained_model / "model.safetensors").exists()
+    curve = json.loads(place.held_out.read_bytes())
+    assert [entry["round"] for entry in curve] == [0, 2, 4]
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.4])
+def test_killed_in_a_round_it_ends_bit_for_bit_the_same(
+    tiny_model: Path, tmp_path: Path, undisturbed: tuple[Place, dict[int, str]], delay: float
+) -> None:
+    expected, expected_losses = undisturbed
+    place = trainers.fresh_place(tmp_path)
+    trainers.configure(place, tiny_model, SPELLING, ROUNDS)
+    with trainers.running(place, "trainer", tmp_path / "log") as trainer:
+        trainer.wait_for("round finished", 2)
+        time.sleep(delay)
+        trainer.kill()
+    found = checkpoint.latest(place.checkpoints)
+    assert found is not None and found.round >= 2
+    with trainers.running(place, "trainer", tmp_path / "log") as trainer:
+        trainer.wait_for("training complete")
+        assert trainer.entries("resumed")
+        assert trainer.terminate() == 0
+        losses = trainers.losses(trainer)
+    assert trainers.records(place) == trainers.records(expected)
+    # The line of a round may have died with the process that wrote its checkpoint.
+    assert losses.items() <= expected_losses.items() and {1, 2, ROUNDS} <= losses.keys()
+
+
+def test_with_a_rollout_pod_that_dies_and_a_trainer_that_is_moved(
+    tiny_model: Path, tmp_path: Path, undisturbed: tuple[Place, dict[int, str]]
+) -> None:
+    """SIGTERM to the trainer after a round, SIGKILL to the rollout pod: the same models come out."""
+    place = trainers.fresh_place(tmp_path)
+    pod = trainers.fresh_place(tmp_path)
+    trainers.configure(place, tiny_model, SPELLING, ROUNDS, workers=1)
+    head = f"127.0.0.1:{place.port(names.RAY_PORT)}"
+    log = tmp_path / "trainer.log"
+    with trainers.running(place, "trainer", log) as trainer:
+        trainer.wait_for("waiting for rollout pods: 0 of 1 have joined")
+        with trainers.running(pod, "rollout", tmp_path / "pod-1.log", KUBESWARM_HEAD=head) as rollout:
+            trainer.wait_for("round finished", 1)
+            metrics = urllib.request.urlopen(f"http://127.0.0.1:{pod.port(names.ROLLOUT_PORT)}/metrics", timeout=10)
+            assert sample(metrics.read().decode(), "kubeswarm_rollout_engine_ready") == 1
+            rollout.kill()
+        with trainers.running(pod, "rollout", tmp_path / "pod-2.log", KUBESWARM_HEAD=head) as rollout:
+            trainer.wait_for("round finished", 2)
+            assert trainer.terminate() == 0
+            assert not list(place.checkpoints.glob(".*"))
+            assert rollout.terminate() in (0, 1)
+    with (
+        trainers.running(place, "trainer", log) as trainer,
+        trainers.running(pod, "rollout", tmp_path / "pod-3.log", KUBESWARM_HEAD=head),
+    ):
+        trainer.wait_for("training complete")
+        assert trainer.terminate() == 0
+
+    def essence(at: Place) -> list[tuple[str, str]]:
+        parsed = [RoundRecord.from_bytes(data) for data in trainers.records(at)]
+        return [(record.model_after, record.rollouts_root) for record in parsed]
+
+    # The configuration, and so the record, differs in the number of rollout pods; models and rollouts do not.
+    assert essence(place) == essence(undisturbed[0])
+
+
+def test_more_rounds_later_go_on_where_it_ended(
+    tiny_model: Path, tmp_path: Path, undisturbed: tuple[Place, dict[int, str]]
+) -> None:
+    place = trainers.fresh_place(tmp_path)
+    for rounds in (2, ROUNDS):
+        trainers.configure(place, tiny_model, SPELLING, rounds)
+        with trainers.running(place, "trainer", tmp_path / "log") as trainer:
+            trainer.wait_for("training complete", 1 if rounds == 2 else 2)
+            assert trainer.terminate() == 0
+    assert trainers.records(place) == trainers.records(undisturbed[0])

@@ -1,0 +1,125 @@
+"""Runs the worker's real entry points as processes on this machine, each Node with files and ports of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kubeswarm_api import names
+from kubeswarm_workers.place import PORT_OFFSET_ENV, ROOT_ENV, Place
+
+DEADLINE = 900.0
+_next_offset = 20_000 + os.getpid() % 20 * 1000
+
+
+def fresh_place(root: Path) -> Place:
+    """A place whose ports nobody has."""
+    global _next_offset
+    while True:
+        _next_offset = 20_000 + (_next_offset - 19_000) % 20_000
+        place = Place(root, _next_offset)
+        try:
+            for port in (names.TRAINER_PORT, names.RAY_PORT, names.RAY_NODE_MANAGER_PORT, names.RAY_WORKER_PORTS[0]):
+                with socket.socket() as probe:
+                    probe.bind(("", place.port(port)))
+        except OSError:
+            continue
+        return place
+
+
+def configure(place: Place, model: Path, environment: dict[str, Any], rounds: int, workers: int = 0) -> None:
+    """Writes the Node's configuration."""
+    training = {
+        "model": {"image": "unused"},
+        "environment": environment,
+        "rounds": rounds,
+        "algorithm": {"prompts": 4, "groupSize": 4, "learningRate": 3e-4},
+        "rollout": {"maxTokens": 24, "workers": workers},
+        "evaluation": {"items": 4, "every": 2},
+    }
+    node = {
+        "namespace": "default",
+        "name": "n-0",
+        "swarm": "n",
+        "swarmId": "0x" + "ab" * 32,
+        "index": 0,
+        "training": training,
+        "modelDir": str(model),
+    }
+    path = place.path(names.NODE_CONFIG_FILE)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(node))
+
+
+class Process:
+    """One running entry point; its log is kept in a file."""
+
+    def __init__(self, place: Place, role: str, log: Path, **env: str) -> None:
+        self.place, self.log = place, log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", f"kubeswarm_workers.entrypoints.{role}"],
+                env={
+                    **os.environ,
+                    ROOT_ENV: str(place.root),
+                    PORT_OFFSET_ENV: str(place.port_offset),
+                    "OMP_NUM_THREADS": "2",
+                    **env,
+                },
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def entries(self, message: str) -> list[dict[str, Any]]:
+        """The log's entries with this message."""
+        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [entry for entry in map(json.loads, lines) if entry["message"] == message]
+
+    def wait_for(self, message: str, count: int = 1) -> None:
+        """Waits until the log has `count` entries with this message; fails if the process ends before."""
+        deadline = time.monotonic() + DEADLINE
+        while len(self.entries(message)) < count:
+            assert self.process.poll() is None, self.log.read_text()[-4000:]
+            assert time.monotonic() < deadline, self.log.read_text()[-4000:]
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """As the kernel does when memory is out."""
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self) -> int:
+        """As Kubernetes does, with its grace period; returns the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+@contextmanager
+def running(place: Place, role: str, log: Path, **env: str) -> Iterator[Process]:
+    """The entry point, ended in any case."""
+    process = Process(place, role, log, **env)
+    try:
+        yield process
+    finally:
+        if process.process.poll() is None:
+            process.kill()
+
+
+def records(place: Place) -> list[bytes]:
+    """The spool's records by round."""
+    return [path.read_bytes() for path in sorted(place.spool.glob("*.json"))]
+
+
+def losses(process: Process) -> dict[int, str]:
+    """The loss of each round in hexadecimal; a round that was finished twice must have given it twice."""
+    found: dict[int, str] = {}
+    for entry in process.entries("round finished"):
+        assert found.setdefault(entry["round"], entry["lossHex"]) == entry["lossHex"]
+    return found
