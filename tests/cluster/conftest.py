@@ -2,8 +2,10 @@
 
 import itertools
 import os
+import secrets
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,17 +16,18 @@ import yaml
 from kubeswarm_operator.permissions import OWN_RULES, WATCHED_RULES, Rule
 from tests.cluster.control_plane import ROOT, ControlPlane, OperatorProcess, until
 
-PORT_OFFSET = 900
+PORT_OFFSETS = 1000
 SYSTEM = "kubeswarm-system"
 _serial = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+def cluster() -> Iterator[ControlPlane]:
     """The control plane, with the CRDs and the operator's service account in it."""
-    state = tmp_path_factory.mktemp("control-plane")
+    state = Path(tempfile.mkdtemp(prefix="kubeswarm-control-plane-"))  # pytest's own may go while others run
     hack = [sys.executable, "-m", "hack.cluster"]
-    environment = {**os.environ, "KUBESWARM_STATE": str(state), "KUBESWARM_PORT_OFFSET": str(PORT_OFFSET)}
+    offset = secrets.randbelow(PORT_OFFSETS) * 10 + 1000  # several sessions may run on one machine
+    environment = {**os.environ, "KUBESWARM_STATE": str(state), "KUBESWARM_PORT_OFFSET": str(offset)}
     try:
         subprocess.run([*hack, "up", "--profile", "control-plane"], cwd=ROOT, env=environment, check=True)
         plane = ControlPlane(state)
@@ -33,7 +36,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         plane.apply(*_service_account())
         yield plane
     finally:
-        subprocess.run([*hack, "down", "--profile", "control-plane", "--purge"], cwd=ROOT, env=environment, check=False)
+        subprocess.run([*hack, "down", "--profile", "control-plane", "--purge"], cwd=ROOT, env=environment, check=True)
 
 
 def _rules(rules: tuple[Rule, ...]) -> list[dict[str, Any]]:

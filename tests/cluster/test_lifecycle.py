@@ -140,6 +140,7 @@ def _uids(cluster: ControlPlane, namespace: str) -> dict[str, str]:
         ("networkpolicy", "light-0-head", {"spec": {"ingress": None}}),
         ("pdb", "light-0-head", {"spec": {"maxUnavailable": 0}}),
         ("secret", "light-0-ray", {"metadata": {"labels": {"kubeswarm.dev/node": None}}}),
+        ("pdb", "light-0-head", {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}}),
         ("swarmnode", "light-0", {"spec": {"rounds": 3}}),
     ],
 )

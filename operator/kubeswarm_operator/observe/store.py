@@ -12,7 +12,7 @@ from kubeswarm_operator.resources import NODES, PODS, SECRETS, Object, Resource
 
 #: (namespace, name) of an object of a known resource.
 Key = tuple[str, str]
-#: uids of deleted objects that are remembered, so that a late event doesn't bring one back.
+#: Objects gone from sight (deleted, or without our label) that are remembered, so that no late event brings one back.
 _GONE = 10_000
 
 
@@ -38,7 +38,7 @@ class Store:
     def __init__(self) -> None:
         self._objects: dict[Resource, dict[Key, Object]] = defaultdict(dict)
         self._by_label: dict[tuple[Resource, str, str, str], dict[Key, Object]] = defaultdict(dict)
-        self._gone: OrderedDict[str, None] = OrderedDict()
+        self._gone: OrderedDict[str, int] = OrderedDict()  # resourceVersion at the end, by uid
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
         """The object, or None."""
@@ -59,7 +59,7 @@ class Store:
     def put(self, resource: Resource, body: Object) -> bool:
         """Takes an object in, unless something newer is known of it. Returns whether anything changed."""
         meta = body["metadata"]
-        if meta["uid"] in self._gone:
+        if int(meta["resourceVersion"]) <= self._gone.get(meta["uid"], -1):
             return False
         key = key_of(body)
         known = self._objects[resource].get(key)
@@ -77,7 +77,7 @@ class Store:
     def remove(self, resource: Resource, body: Object) -> None:
         """Forgets a deleted object."""
         uid = body["metadata"]["uid"]
-        self._gone[uid] = None
+        self._gone[uid] = int(body["metadata"]["resourceVersion"])
         if len(self._gone) > _GONE:
             self._gone.popitem(last=False)
         key = key_of(body)

@@ -26,9 +26,10 @@ def test_older_versions_are_ignored() -> None:
 def test_a_deleted_object_does_not_come_back() -> None:
     store = Store()
     store.put(SERVICES, body(version=1))
-    store.remove(SERVICES, body(version=1))
-    assert not store.put(SERVICES, body(version=2))
+    store.remove(SERVICES, body(version=5))
+    assert not store.put(SERVICES, body(version=4))
     assert store.get(SERVICES, "ns", "s") is None
+    assert store.put(SERVICES, body(version=6)), "it had only lost the label that it is watched by"
 
 
 def test_the_end_of_a_former_object_does_not_end_its_successor() -> None:
