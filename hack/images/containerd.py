@@ -30,7 +30,11 @@ def images(layout: Layout) -> dict[str, str]:
 def import_archive(layout: Layout, archive: str) -> None:
     """Give the runtime an OCI or Docker archive as it is."""
     with step(f"importing {archive}"):
+        before = images(layout)
         run(_ctr(layout, "images", "import", archive))
+        for name in {name for name, digest in images(layout).items() if before.get(name, digest) != digest}:
+            if not name.startswith("sha256:"):
+                _have_noticed(layout, name)
 
 
 def import_image(layout: Layout, storage: Storage, image_id: str, name: str) -> None:
@@ -59,7 +63,8 @@ def import_image(layout: Layout, storage: Storage, image_id: str, name: str) -> 
         status = sink.wait()
     if status != 0:
         raise Problem(f"the container runtime refused {name}:\n  {said.strip()}")
-    _make_known(layout, name, f"sha256:{image_id}")
+    _have_noticed(layout, name)
+    _wait_for_id(layout, name, f"sha256:{image_id}")
 
 
 def remove_unnamed(layout: Layout) -> None:
@@ -72,15 +77,17 @@ def remove_unnamed(layout: Layout) -> None:
             run(_ctr(layout, "images", "rm", name))
 
 
-def _make_known(layout: Layout, name: str, image_id: str) -> None:
-    """Have the kubelet's side of the runtime take notice of an image whose name was there before.
+def _have_noticed(layout: Layout, name: str) -> None:
+    """Have the kubelet's side of the runtime look at an image again whose name was there before.
 
-    It looks again at an image only if its label is not there; without that, image volumes are not found by id.
+    It gives an image its id as a second name, by which image volumes are found, only if the label is not there.
     """
-    if image_id not in images(layout):
-        run(_ctr(layout, "images", "label", name, f"{MANAGED}="))
+    run(_ctr(layout, "images", "label", name, f"{MANAGED}="))
+
+
+def _wait_for_id(layout: Layout, name: str, image_id: str) -> None:
     deadline = time.monotonic() + NOTICE_SECONDS
-    while image_id not in images(layout):
+    while (there := images(layout)).get(image_id) != there[name]:
         if time.monotonic() > deadline:
             raise Problem(f"the container runtime holds {name} but does not offer it to the kubelet")
         time.sleep(0.2)
