@@ -7,26 +7,27 @@ from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
+from hack.demo.report import Panels
 from hack.generate.dashboard import PATH, queries
 
 MAX_POINTS = 2000
 MIN_STEP_SECONDS = 10.0
 
 
-def empty_panels(prometheus: str, start: datetime, end: datetime, dashboard: Path = PATH) -> tuple[int, list[str]]:
-    """How many queries the dashboard has, and which of them gave no number between `start` and `end`.
+def ask(prometheus: str, start: datetime, end: datetime, dashboard: Path = PATH) -> Panels:
+    """Which queries of the dashboard gave a number between `start` and `end`.
 
     Raises URLError when Prometheus does not answer; a query that it refuses counts as empty.
     """
     found = list(queries(json.loads(dashboard.read_text(encoding="utf-8"))))
     span = (end - start).total_seconds()
     step = max(MIN_STEP_SECONDS, span / MAX_POINTS)
-    empty = [
+    empty = tuple(
         f"{query.panel}: {query.expression}"
         for query in found
         if not _has_numbers(prometheus, query.concrete(), start, end, step)
-    ]
-    return len(found), empty
+    )
+    return Panels(len(found), empty)
 
 
 def _has_numbers(prometheus: str, expression: str, start: datetime, end: datetime, step: float) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,20 @@ PATH = REPOSITORY / "build" / "demo-report.json"
 
 
 @dataclass(frozen=True)
+class Panels:
+    """How many queries the dashboard has, and which of them gave no data."""
+
+    queries: int
+    empty: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Earlier:
     """What an earlier run that saw the same Swarm had measured: a later one finds its pods gone."""
 
-    peak_memory: dict[str, int]
-    training_stages: dict[str, float]
+    peak_memory: dict[str, int] = field(default_factory=dict[str, int])
+    training_stages: dict[str, float] = field(default_factory=dict[str, float])
+    panels: Panels | None = None
 
 
 def earlier(uid: str, path: Path = PATH) -> Earlier:
@@ -27,8 +36,9 @@ def earlier(uid: str, path: Path = PATH) -> Earlier:
     except (FileNotFoundError, json.JSONDecodeError):
         found = {}
     if found.get("swarm", {}).get("uid") != uid:
-        return Earlier({}, {})
-    return Earlier(found["peakMemoryBytes"], found["trainingRun"])
+        return Earlier()
+    panels = Panels(found["dashboard"]["queries"], tuple(found["dashboard"]["empty"]))
+    return Earlier(found["peakMemoryBytes"], found["trainingRun"], panels)
 
 
 def as_json(
@@ -36,8 +46,7 @@ def as_json(
     stages: Mapping[str, float],
     training_stages: Mapping[str, float],
     peak_memory: Mapping[str, int],
-    panels: int,
-    empty: list[str],
+    panels: Panels,
 ) -> dict[str, Any]:
     """The whole report. `stages`: seconds of this run; `training_stages`: of the run that trained."""
     return {
@@ -45,7 +54,7 @@ def as_json(
         "trainingRun": dict(training_stages),
         "swarm": report.to_json(),
         "peakMemoryBytes": dict(peak_memory),
-        "dashboard": {"queries": panels, "empty": empty},
+        "dashboard": {"queries": panels.queries, "empty": list(panels.empty)},
     }
 
 

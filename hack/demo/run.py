@@ -43,16 +43,19 @@ def up(stages: Stages, cluster: Target, *, images_present: bool, timeout: float)
             with forwarded(cluster, chart.NAMESPACE, *CHAIN) as url:
                 chain = ledger.connect(url)
                 made = make_report(swarm, lambda *ids: ledger.attestations(chain, *ids), peaks)
-            with forwarded(cluster, chart.NAMESPACE, *PROMETHEUS) as url:
-                end = min(datetime.now(UTC), _ended(made, swarm.created) + AFTERWARDS)
-                count, empty = panels.empty_panels(url, swarm.created, end)
+            shown = before.panels
+            if trained or shown is None or shown.empty:  # Prometheus forgets; what it had once said stays true
+                with forwarded(cluster, chart.NAMESPACE, *PROMETHEUS) as url:
+                    end = min(datetime.now(UTC), _last_change(swarm) + AFTERWARDS)
+                    shown = panels.ask(url, swarm.created, end)
     training = stages.seconds if trained else before.training_stages
-    report.write(report.as_json(made, stages.seconds, training, peaks, count, empty))
+    report.write(report.as_json(made, stages.seconds, training, peaks, shown))
     console.print(report_table(made))
-    say(f"the dashboard: {count - len(empty)} of {count} queries have data; report written to {report.PATH}")
+    filled = shown.queries - len(shown.empty)
+    say(f"the dashboard: {filled} of {shown.queries} queries have data; report written to {report.PATH}")
     _tell_more(cluster, made)
-    if empty:
-        raise Problem("panels of the dashboard that show nothing:\n  " + "\n  ".join(empty))
+    if shown.empty:
+        raise Problem("panels of the dashboard that show nothing:\n  " + "\n  ".join(shown.empty))
 
 
 def _train(stages: Stages, cluster: Target, view: Cluster, console: Console, timeout: float) -> bool:
@@ -93,8 +96,10 @@ def impatient(
         yield seconds, swarm
 
 
-def _ended(made: Report, created: datetime) -> datetime:
-    return created + timedelta(seconds=made.seconds) if made.seconds is not None else datetime.now(UTC)
+def _last_change(swarm: Swarm) -> datetime:
+    """When a condition of the Swarm or of one of its Nodes last changed: nothing happens after that."""
+    conditions = [*swarm.status.conditions, *(one for node in swarm.nodes for one in node.status.conditions)]
+    return max((datetime.fromisoformat(one.last_transition_time) for one in conditions), default=swarm.created)
 
 
 def _merged(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:

@@ -60,12 +60,18 @@ def test_a_fault_that_stays_ends_the_demo() -> None:
 def test_an_earlier_report_counts_for_the_same_swarm_only(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     assert report.earlier("1", path).peak_memory == {}
-    found = {"swarm": {"uid": "1"}, "peakMemoryBytes": {"pod": 5}, "trainingRun": {"train": 300.0}}
+    found = {
+        "swarm": {"uid": "1"},
+        "peakMemoryBytes": {"pod": 5},
+        "trainingRun": {"train": 300.0},
+        "dashboard": {"queries": 2, "empty": ["Now: Round"]},
+    }
     report.write(found, path)
-    assert report.earlier("1", path) == report.Earlier({"pod": 5}, {"train": 300.0})
-    assert report.earlier("2", path) == report.Earlier({}, {})
+    panels = report.Panels(2, ("Now: Round",))
+    assert report.earlier("1", path) == report.Earlier({"pod": 5}, {"train": 300.0}, panels)
+    assert report.earlier("2", path) == report.Earlier()
     path.write_text("{", encoding="utf-8")
-    assert report.earlier("1", path) == report.Earlier({}, {})
+    assert report.earlier("1", path) == report.Earlier()
 
 
 def test_stages_keep_their_seconds_and_the_one_that_failed() -> None:
