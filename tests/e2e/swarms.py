@@ -3,7 +3,8 @@
 import json
 import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,11 +130,17 @@ class Cluster:
         ctr = [str(self.layout.bin / "ctr"), "--address", str(self.layout.containerd_socket), "-n", "k8s.io"]
         subprocess.run([*ctr, "task", "kill", "-s", "SIGKILL", identity], check=True, timeout=60)
 
-    def follow(self, pod: str, container: str, into: Path) -> subprocess.Popen[bytes]:
-        """Appends a container's log to a file until the container ends."""
+    @contextmanager
+    def following(self, pod: str, container: str, into: Path) -> Iterator[None]:
+        """Appends a container's log to a file. kubectl itself can outlive the pod, so that it is ended at the end."""
         command = [str(self.layout.bin / "kubectl"), "--kubeconfig", str(self.layout.kubeconfig), "logs", "--follow"]
         with into.open("ab") as log:
-            return subprocess.Popen([*command, pod, "-c", container, "-n", self.namespace], stdout=log)
+            kubectl = subprocess.Popen([*command, pod, "-c", container, "-n", self.namespace], stdout=log)
+        try:
+            yield
+        finally:
+            kubectl.terminate()
+            kubectl.wait(10)
 
     def restarts(self, pod: str, container: str) -> int:
         status = self.get("pod", pod)["status"]

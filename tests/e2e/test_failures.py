@@ -7,16 +7,16 @@ import pytest
 
 from tests.e2e.swarms import SYSTEM, Cluster, Object, gave, is_true, losses, rounds_of, tiny_swarm
 
-ROUNDS = 40
+ROUNDS = 150
 
 
-def models_by_round(cluster: Cluster, node: str) -> list[str]:
-    """The model's digest after each round, from the chain (one attestation a round)."""
+def models_by_round(cluster: Cluster, node: str) -> dict[int, str]:
+    """The model's digest after the last round of each attestation, from the chain."""
     chain = cluster.chain()
-    attestations = sorted(cluster.attested(node), key=lambda a: a.first)
+    attestations = cluster.attested(node)
     assert rounds_of(attestations) == list(range(1, ROUNDS + 1))
-    data = [chain.attestation(a.uid) for a in attestations]
-    return [attestation.model for attestation in data if attestation]
+    data = {a.last: chain.attestation(a.uid) for a in attestations}
+    return {last: attestation.model for last, attestation in data.items() if attestation}
 
 
 @pytest.fixture
@@ -46,33 +46,35 @@ def test_a_killed_trainer_and_a_killed_attestor_change_nothing(
     calm, disturbed = tmp_path / "calm.log", tmp_path / "killed.log"
     cluster.apply(tiny_swarm("calm", rounds=ROUNDS))
     cluster.wait("pods", "calm-0-head-0", running("trainer", 0), 120)
-    following = cluster.follow("calm-0-head-0", "trainer", calm)
-    finished("calm")
-    following.wait(60)
+    with cluster.following("calm-0-head-0", "trainer", calm):
+        finished("calm")
+
     cluster.apply(tiny_swarm("killed", rounds=ROUNDS))
     head = "killed-0-head-0"
     cluster.wait("pods", head, running("trainer", 0), 120)
-    following = cluster.follow(head, "trainer", disturbed)
-    cluster.wait("swarmnodes", "killed-0", lambda n: n.get("status", {}).get("round", 0) >= 5, 400)
-    cluster.sigkill(head, "trainer")
-    following.wait(60)
-    cluster.wait("pods", head, running("trainer", 1), 120)
-    following = cluster.follow(head, "trainer", disturbed)
-    cluster.wait("swarmnodes", "killed-0", lambda n: n.get("status", {}).get("round", 0) >= 10, 400)
-    # Training is quick here, so that an attestation is always on its way when the attestor dies.
-    for _ in range(3):
-        known = cluster.restarts(head, "attestor")
-        before = len(cluster.attested("killed-0"))
-        cluster.sigkill(head, "attestor")
-        cluster.wait("pods", head, running("attestor", known + 1), 120)
-        assert len(cluster.attested("killed-0")) >= before
-    assert cluster.restarts(head, "trainer") == 1
-    finished("killed")
-    following.wait(60)
+    with cluster.following(head, "trainer", disturbed):
+        cluster.wait("swarmnodes", "killed-0", lambda n: n.get("status", {}).get("round", 0) >= 5, 400)
+        cluster.sigkill(head, "trainer")
+        cluster.wait("pods", head, running("trainer", 1), 120)
+    with cluster.following(head, "trainer", disturbed):
+        cluster.wait("swarmnodes", "killed-0", lambda n: n.get("status", {}).get("round", 0) >= 10, 400)
+        # Training is quick here, so that an attestation is always on its way when the attestor dies.
+        for _ in range(3):
+            known = cluster.restarts(head, "attestor")
+            before = len(cluster.attested("killed-0"))
+            cluster.sigkill(head, "attestor")
+            cluster.wait("pods", head, running("attestor", known + 1), 120)
+            assert len(cluster.attested("killed-0")) >= before
+        assert cluster.restarts(head, "trainer") == 1
+        finished("killed")
+
     assert losses(disturbed) == losses(calm)
     assert set(losses(calm)) == set(range(1, ROUNDS + 1))
     assert len(set(losses(calm).values())) > ROUNDS / 2, "a loss that does not move proves nothing"
-    assert models_by_round(cluster, "killed-0") == models_by_round(cluster, "calm-0")
+    killed, undisturbed = models_by_round(cluster, "killed-0"), models_by_round(cluster, "calm-0")
+    both = killed.keys() & undisturbed.keys()
+    assert ROUNDS in both
+    assert {last: killed[last] for last in both} == {last: undisturbed[last] for last in both}
 
 
 def test_a_killed_rollout_pod_is_replaced(cluster: Cluster, finished: Callable[[str], None]) -> None:
