@@ -57,7 +57,10 @@ test: check test-unit test-contracts verify test-cluster test-e2e  ## Everything
 
 .PHONY: test-unit
 test-unit: setup  ## Pure functions, workers with real torch, Ray, vLLM and NATS
-	$(PYTEST) tests/unit tests/boundary
+	$(PYTEST) tests/unit tests/boundary -m 'not engine'
+	# a process holds one Ray for its life: each of these gets a process of its own
+	$(PYTEST) tests/unit/workers/test_pool.py
+	$(PYTEST) tests/unit/workers/test_trainer.py
 
 .PHONY: test-contracts
 test-contracts: setup  ## Foundry tests, then the Python client and the attestor against anvil
