@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,31 +128,45 @@ def connect(ray_processes: RayProcesses, stopping: Callable[[], bool], seconds: 
     """Connects this process to its head as the driver. Raises TimeoutError, Stopped, RuntimeError when Ray ended."""
     import ray
 
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     deadline = time.monotonic() + seconds
     while True:
         if (code := ray_processes.process.poll()) is not None:
             raise RuntimeError(f"ray start ended with code {code}: see {ray_processes.directory}/session_latest/logs")
         try:
-            ray.init(
-                address=ray_processes.address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False
-            )
-            break
+            with _own_signal_handlers():
+                ray.init(
+                    address=ray_processes.address,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    configure_logging=False,
+                )
+            return
         except (ConnectionError, RuntimeError, ValueError) as error:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"Ray's head did not answer within {seconds:g} s: {error}") from error
             if stopping():
                 raise Stopped from error
             time.sleep(0.5)
-    for number, handler in handlers.items():  # Ray puts its own in their place, which end the process at once
-        signal.signal(number, handler)
 
 
 def disconnect() -> None:
     """Ends the connection to the head; before Ray is stopped, or Ray would end this process too."""
     import ray
 
-    ray.shutdown()
+    with _own_signal_handlers():
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _own_signal_handlers() -> Iterator[None]:
+    """Ray puts handlers of its own in place of ours when it starts and the default ones when it ends: both would end
+    this process at once."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _own_address(place: Place) -> str:
