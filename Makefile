@@ -58,9 +58,9 @@ test: check test-unit test-contracts verify test-cluster test-e2e  ## Everything
 .PHONY: test-unit
 test-unit: setup  ## Pure functions, workers with real torch, Ray, vLLM and NATS
 	$(PYTEST) tests/unit tests/boundary -m 'not engine'
-	# a process holds one Ray for its life: each of these gets a process of its own
-	$(PYTEST) tests/unit/workers/test_pool.py
-	$(PYTEST) tests/unit/workers/test_trainer.py
+	# what starts engines comes last, each file in a process of its own: Ray is one a process
+	$(PYTEST) tests/unit/workers/test_pool.py -m engine
+	$(PYTEST) tests/unit/workers/test_trainer.py -m engine
 
 .PHONY: test-contracts
 test-contracts: setup  ## Foundry tests, then the Python client and the attestor against anvil
