@@ -69,6 +69,7 @@ test-contracts: setup  ## Foundry tests, then the Python client and the attestor
 
 .PHONY: test-cluster
 test-cluster: setup  ## Admission and the operator against a real API server
+	$(MAKE) -C contracts node_modules/.package-lock.json  # anvil
 	$(PYTEST) tests/cluster
 
 .PHONY: test-e2e
