@@ -7,11 +7,12 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,16 @@ from kubeswarm_workers.stopping import Stopped
 STORE_BYTES = 256 * 1024 * 1024
 #: Ray's client server can't be left out. It asks for the token like the rest, and nothing connects to it.
 CLIENT_PORT = 6386
+#: Where Ray listens in every container.
+PINNED_PORTS = (
+    names.RAY_NODE_MANAGER_PORT,
+    names.RAY_OBJECT_MANAGER_PORT,
+    names.RAY_RUNTIME_ENV_AGENT_PORT,
+    names.RAY_AGENT_GRPC_PORT,
+    names.RAY_AGENT_LISTEN_PORT,
+    names.RAY_METRICS_PORT,
+    CLIENT_PORT,
+)
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -71,8 +82,9 @@ class RayProcesses:
 def start(place: Place, *, head: str | None, engines: int) -> RayProcesses:
     """Starts Ray in this container: as the head (`head` None) or joined to the head at that host:port.
 
-    `engines`: how many engines may run here. Call it from the main thread: the child dies with the thread that made it.
+    `engines`: how many engines may run here. Raises TimeoutError if the ports stay taken. Call it from the main thread: the child dies with the thread that made it.
     """
+    wait_until_free([place.port(port) for port in PINNED_PORTS])
     directory = Path(tempfile.mkdtemp(prefix="kubeswarm-ray-"))
     metrics = directory / "metrics"
     metrics.mkdir()
@@ -122,6 +134,23 @@ def start(place: Place, *, head: str | None, engines: int) -> RayProcesses:
         preexec_fn=die_with_parent,
     )
     return RayProcesses(process, directory, metrics, address)
+
+
+def wait_until_free(ports: Sequence[int], seconds: float = 60.0) -> None:
+    """Waits for processes of a predecessor that was killed: some notice it only after ten seconds, and Ray dies of a
+    taken port long after its start. Raises TimeoutError."""
+    deadline = time.monotonic() + seconds
+    for port in ports:
+        while True:
+            try:
+                with socket.socket() as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(("", port))
+                break
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"port {port} is taken ({error}): stop what listens there") from error
+                time.sleep(0.2)
 
 
 def connect(ray_processes: RayProcesses, stopping: Callable[[], bool], seconds: float = 120.0) -> None:
