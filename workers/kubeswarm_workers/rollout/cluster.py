@@ -82,7 +82,8 @@ class RayProcesses:
 def start(place: Place, *, head: str | None, engines: int) -> RayProcesses:
     """Starts Ray in this container: as the head (`head` None) or joined to the head at that host:port.
 
-    `engines`: how many engines may run here. Raises TimeoutError if the ports stay taken. Call it from the main thread: the child dies with the thread that made it.
+    `engines`: how many engines may run here. Call it from the main thread: the child dies with the thread that made
+    it. Raises TimeoutError if the ports stay taken.
     """
     wait_until_free([place.port(port) for port in PINNED_PORTS])
     directory = Path(tempfile.mkdtemp(prefix="kubeswarm-ray-"))
