@@ -137,8 +137,8 @@ def start(place: Place, *, head: str | None, engines: int) -> RayProcesses:
     return RayProcesses(process, directory, metrics, address)
 
 
-def wait_until_free(ports: Sequence[int], seconds: float = 60.0) -> None:
-    """Waits for processes of a predecessor that was killed: some notice it only after ten seconds, and Ray dies of a
+def wait_until_free(ports: Sequence[int], seconds: float = 120.0) -> None:
+    """Waits for processes of a predecessor that was killed: some notice it only after a minute, and Ray dies of a
     taken port long after its start. Raises TimeoutError."""
     deadline = time.monotonic() + seconds
     for port in ports:
