@@ -78,6 +78,7 @@ def test_killed_in_a_round_it_ends_bit_for_bit_the_same(
         trainer.kill()
     found = checkpoint.latest(place.checkpoints)
     assert found is not None and found.round >= 2
+    place = trainers.fresh_place(tmp_path)  # other ports: some of Ray's processes notice only after a minute
     with trainers.running(place, "trainer", tmp_path / "log") as trainer:
         trainer.wait_for("training complete")
         assert trainer.entries("resumed")
