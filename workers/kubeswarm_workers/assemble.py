@@ -62,9 +62,10 @@ def assemble(
 
     cluster.connect(ray_processes, stopping)
     stack.callback(cluster.disconnect)
-    pool = Pool(engine_spec(config, learner), configuration.engines(config), report.waiting, stopping)
+    spec = engine_spec(config, learner)
+    pool = Pool(spec, configuration.engines(config), report.waiting, stopping)
     stack.callback(pool.close)
-    node = Node(config, environment, text, learner, pool, report, {}, probe, notary, exchange, stopping)
+    node = Node(config, environment, text, learner, pool, spec.context, report, {}, probe, notary, exchange, stopping)
     node.refresh_digests(changed_only=False)
     return Trainer(node, place, base, progress)
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 
+from kubeswarm_api.errors import InvalidConfig
 from kubeswarm_api.rollouts import Completion, Group
 from kubeswarm_workers.environments.contract import EnvironmentFailed, Prompt, Score
 from kubeswarm_workers.heldout import HeldOut
@@ -15,12 +16,21 @@ log = logging.getLogger(__name__)
 
 
 def requests_of(node: Node, prompts: Sequence[Prompt], samples: int, *purpose: str | int) -> list[Request]:
-    """A request a prompt, each with a seed of its own that follows from what it is for."""
-    seed = node.config.training.seed
-    return [
-        Request(node.text.encode(prompt.turns), samples, seed_of("sample", seed, *purpose, index))
-        for index, prompt in enumerate(prompts)
-    ]
+    """A request a prompt, each with a seed of its own that follows from what it is for.
+
+    Raises InvalidConfig for a prompt that leaves no room for its completion.
+    """
+    training = node.config.training
+    requests: list[Request] = []
+    for index, prompt in enumerate(prompts):
+        tokens = node.text.encode(prompt.turns)
+        if len(tokens) + training.rollout.max_tokens > node.context:
+            raise InvalidConfig(
+                f"item {prompt.item} of {prompt.task} is a prompt of {len(tokens)} tokens: with rollout.maxTokens "
+                f"{training.rollout.max_tokens} it is over {node.context}; make the task's args or maxTokens smaller"
+            )
+        requests.append(Request(tokens, samples, seed_of("sample", training.seed, *purpose, index)))
+    return requests
 
 
 def scores_of(node: Node, prompt: Prompt, sampled: Sequence[Sampled]) -> list[Score] | None:

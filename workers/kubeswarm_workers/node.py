@@ -17,8 +17,10 @@ from kubeswarm_workers.weights import policy_digest
 
 NO_ADDRESS: Address = "0x" + "00" * 20
 STOP = "</answer>"
-#: Tokens of a prompt and its completion at most, where the model allows more.
-MAX_CONTEXT = 8192
+#: Tokens of a prompt at most, where the model allows more.
+MAX_PROMPT = 2048
+#: Completions that one engine works on at a time; with the context it says how large its cache is.
+MAX_SEQUENCES = 256
 #: Mean gap of the probe's log-probabilities between learner and engine: 0.05 is usual in bfloat16, 6e-6 in float32,
 #: 0.5 and more a stale weight.
 PROBE_TOLERANCE = {"bfloat16": 0.2, "float32": 1e-3}
@@ -28,13 +30,17 @@ HELD_OUT_SAMPLES = 4
 
 @dataclass
 class Node:
-    """One participant's parts. `digests` holds the digest of each tensor of the policy as it is now."""
+    """One participant's parts.
+
+    `context`: tokens of a prompt with its completion at most. `digests`: of each tensor of the policy as it is now.
+    """
 
     config: NodeConfig
     environment: Environment
     text: Text
     learner: Learner
     pool: Pool
+    context: int
     report: Report
     digests: dict[str, bytes]
     probe: tuple[int, ...]
@@ -69,14 +75,11 @@ class Node:
 def engine_spec(config: NodeConfig, learner: Learner) -> EngineSpec:
     """What the engines are started with."""
     training = config.training
-    widest = max(
-        training.algorithm.prompts * training.algorithm.group_size, training.evaluation.items * HELD_OUT_SAMPLES
-    )
     return EngineSpec(
         model=config.model_dir,
         dtype=str(learner.policy.dtype).removeprefix("torch."),
-        context=min(learner.policy.context, MAX_CONTEXT),
-        sequences=min(256, widest),
+        context=min(learner.policy.context, MAX_PROMPT + training.rollout.max_tokens),
+        sequences=min(MAX_SEQUENCES, training.algorithm.prompts * training.algorithm.group_size),
         max_tokens=training.rollout.max_tokens,
         temperature=training.rollout.temperature,
         stop=STOP,

@@ -123,6 +123,7 @@ def start(place: Place, *, head: str | None, engines: int) -> RayProcesses:
     environment = {
         **os.environ,
         DIRECTORY_ENV: str(metrics),
+        "MALLOC_ARENA_MAX": "2",  # Ray's processes have many threads and little to allocate in each
         "RAY_memory_monitor_refresh_ms": "0",  # the container's own limit is the one that counts
         "RAY_enable_metrics_collection": "0",
         "RAY_prestart_worker_first_driver": "0",
