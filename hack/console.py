@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 _started = time.monotonic()
 
@@ -20,6 +21,17 @@ class Problem(Exception):
 def say(message: str) -> None:
     """Print one progress line, with the seconds since this command began."""
     print(f"[{time.monotonic() - _started:6.1f}s] {message}", file=sys.stderr, flush=True)
+
+
+def exit_with(main: Callable[[], int]) -> NoReturn:
+    """End this process with the command's status; a Problem is one line and status 1, an interrupt 130."""
+    try:
+        sys.exit(main())
+    except Problem as problem:
+        say(f"error: {problem}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 @contextmanager

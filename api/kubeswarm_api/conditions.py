@@ -26,7 +26,6 @@ class Reason(StrEnum):
     TRAINING = "Training"
     ROUNDS_COMPLETE = "RoundsComplete"
     AS_EXPECTED = "AsExpected"
-    UP_TO_DATE = "UpToDate"
     SYNCED = "Synced"
     CONNECTED = "Connected"
     NOT_CONFIGURED = "NotConfigured"

@@ -66,11 +66,6 @@ def head_name(node: str) -> str:
     return f"{node}-head"
 
 
-def head_pod_name(node: str) -> str:
-    """The head's one pod."""
-    return f"{node}-head-0"
-
-
 def rollout_name(node: str) -> str:
     """The Deployment of the rollout pods."""
     return f"{node}-rollout"

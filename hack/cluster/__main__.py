@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from hack.cluster.binaries import PROFILE_PROGRAMS, ensure_programs
 from hack.cluster.layout import Profile, layout_for
 from hack.cluster.lifecycle import down, status, up
-from hack.console import Problem, say
+from hack.console import exit_with
 from hack.images.containerd import import_archive
 
 
@@ -51,10 +50,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Problem as problem:
-        say(f"error: {problem}")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    exit_with(main)

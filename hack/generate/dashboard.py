@@ -22,7 +22,6 @@ from kubeswarm_api.metrics import Metric
 PATH = Path(__file__).parents[2] / "charts" / "kubeswarm" / "dashboards" / "kubeswarm.json"
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 SELECTED = '{swarm=~"$swarm", node=~"$node"}'
-COLUMNS = 24
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from hack.cluster.layout import Profile, layout_for
-from hack.console import Problem, say
+from hack.console import exit_with
 from hack.images.buildah import Storage
 from hack.images.catalogue import CLUSTER_IMAGES, IMAGES
 from hack.images.pipeline import build_images, load_images
@@ -34,10 +33,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Problem as problem:
-        say(f"error: {problem}")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    exit_with(main)

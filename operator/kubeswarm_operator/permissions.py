@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from kubeswarm_api.base import GROUP
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -16,11 +18,11 @@ _OWNED = ("list", "watch", "create", "patch", "delete")
 
 #: In every namespace that is watched.
 WATCHED_RULES = (
-    Rule("kubeswarm.dev", ("swarms",), ("list", "watch", "patch")),
-    Rule("kubeswarm.dev", ("swarmnodes",), _OWNED),
-    Rule("kubeswarm.dev", ("swarms/status", "swarmnodes/status"), ("patch",)),
+    Rule(GROUP, ("swarms",), ("list", "watch", "patch")),
+    Rule(GROUP, ("swarmnodes",), _OWNED),
+    Rule(GROUP, ("swarms/status", "swarmnodes/status"), ("patch",)),
     # Owner references with blockOwnerDeletion need this where that admission plugin is on.
-    Rule("kubeswarm.dev", ("swarms/finalizers", "swarmnodes/finalizers"), ("update",)),
+    Rule(GROUP, ("swarms/finalizers", "swarmnodes/finalizers"), ("update",)),
     Rule("", ("services", "configmaps"), _OWNED),
     Rule("", ("secrets", "persistentvolumeclaims"), ("get", *_OWNED)),
     Rule("", ("pods",), ("list", "watch")),

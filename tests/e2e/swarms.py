@@ -157,11 +157,6 @@ class Cluster:
         status = self.get("swarmnodes", node)["status"]
         return self.chain().attestations(status["swarmId"], node_id=status["nodeId"])
 
-    def volume(self, node: str) -> Path:
-        """The directory behind a Node's claim, on this machine."""
-        claim = self.get("pvc", f"{node}-data")
-        return Path(self.get("pv", claim["spec"]["volumeName"])["spec"]["hostPath"]["path"])
-
     def operator_writes(self, since: str) -> Counter[str]:
         """The operator's writes after `since` (RFC 3339, as in the audit log), by verb and resource."""
         writes: Counter[str] = Counter()
