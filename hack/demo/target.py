@@ -2,10 +2,11 @@
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from hack.cluster import lifecycle, processes
+from hack.cluster import lifecycle, preflight, processes
 from hack.cluster.binaries import ensure_programs
 from hack.cluster.layout import REPOSITORY, Layout, Profile, cache_folder, layout_for
 from hack.console import Problem, run, say
@@ -13,6 +14,8 @@ from hack.images.catalogue import CLUSTER_IMAGES, IMAGES
 from hack.images.pipeline import Built, build_images, load_images
 
 NAMES = [name for name in IMAGES if name not in CLUSTER_IMAGES and name != "tiny-qwen3"]
+#: Mostly downloads and unpacking, for which the compiler leaves time.
+BESIDE_THE_COMPILER = ("worker", "operator", "chain", "smollm2")
 KIND = "kind-"
 
 
@@ -47,7 +50,11 @@ def bring_up() -> Target:
         say(f"using the cluster of KUBECONFIG={given}")
         return target
     running = processes.find("kube-apiserver", layout.pids) is not None
-    lifecycle.up(layout)
+    preflight.check(layout)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        images = beside.submit(build_images, BESIDE_THE_COMPILER, layout.cache)
+        lifecycle.up(layout)
+        images.result()
     if not running:
         _marker(layout).touch()
     return local(layout)
