@@ -82,8 +82,10 @@ cluster-up:  ## Start the local Kubernetes
 cluster-down:  ## Stop it and remove its state
 	python3 -m hack.cluster down --purge
 
-.PHONY: demo demo-down
+.PHONY: demo steady demo-down
 demo: setup  ## From nothing to a trained, attested model; KUBECONFIG=... uses a cluster that is there
 	$(RUN)/python -m hack.demo up
+steady: setup  ## Ten minutes after the demo: what the operator wrote, from the audit log
+	$(RUN)/python -m hack.demo steady
 demo-down: setup  ## Remove what the demo made
 	$(RUN)/python -m hack.demo down

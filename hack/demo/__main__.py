@@ -1,10 +1,10 @@
-"""Command line: `python -m hack.demo up|down`."""
+"""Command line: `python -m hack.demo up|steady|down`."""
 
 import argparse
 import sys
 
 from hack.console import Problem, say
-from hack.demo import chart, objects, run, target
+from hack.demo import chart, objects, run, steady, target
 from hack.demo.diagnose import diagnosis
 from hack.demo.stages import Stages
 from kubeswarm_api.errors import KubeSwarmError
@@ -20,6 +20,9 @@ def main() -> int:
     try:
         if options.command == "down":
             run.down()
+            return 0
+        if options.command == "steady":
+            steady.watch(target.find_running(), options.minutes)
             return 0
         with stages.stage("cluster", "a Kubernetes to run on"):
             cluster = target.bring_up()
@@ -42,6 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="from nothing to a trained, attested model; goes on where it was")
     up.add_argument("--images-present", action="store_true", help="the cluster has the images, or can pull them")
     up.add_argument("--timeout", type=float, default=TIMEOUT_SECONDS, help="seconds that training may take")
+    quiet = commands.add_parser("steady", help="count what the operator writes while nothing happens")
+    quiet.add_argument("--minutes", type=float, default=10.0, help="how long to count")
     commands.add_parser("down", help="remove what `up` made")
     return parser
 

@@ -81,6 +81,14 @@ def find() -> Target | None:
     return local(layout) if layout.kubeconfig.exists() else None
 
 
+def find_running() -> Target:
+    """The same, where there must be one. Raises Problem."""
+    target = find()
+    if target is None:
+        raise Problem("there is no demo: `make demo` first")
+    return target
+
+
 def local(layout: Layout) -> Target:
     """The local cluster."""
     return Target(layout.kubeconfig, layout.bin / "kubectl", layout.bin / "helm", layout)

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from hack import audit
 from hack.cluster.layout import Layout
 from kubeswarm_contracts import AttestedRounds, Chain, deployment
 
@@ -159,14 +160,7 @@ class Cluster:
 
     def operator_writes(self, since: str) -> Counter[str]:
         """The operator's writes after `since` (RFC 3339, as in the audit log), by verb and resource."""
-        writes: Counter[str] = Counter()
-        for line in self.layout.audit_log.read_text().splitlines():
-            event = json.loads(line)
-            mine = event["user"].get("username", "").startswith(f"system:serviceaccount:{SYSTEM}:kubeswarm")
-            if mine and event["requestReceivedTimestamp"] > since:
-                target = event["objectRef"]
-                writes[f"{event['verb']} {target['resource']}"] += 1
-        return writes
+        return audit.writes(self.layout.audit_log, f"{SYSTEM}:kubeswarm", since)
 
 
 def _objects(stream: Any) -> Any:
