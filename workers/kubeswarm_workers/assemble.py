@@ -57,7 +57,7 @@ def assemble(
     notary, exchange = open_ports(config, place)
     if exchange is not None:
         stack.callback(exchange.close)
-        exchange.received(progress.cursor)  # says where to begin
+        exchange.received(progress.reading.after)  # says where to begin
         report.watch(exchange)
 
     cluster.connect(ray_processes, stopping)

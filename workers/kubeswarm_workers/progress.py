@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kubeswarm_api.records import NO_DIGEST, RoundRecord
+from kubeswarm_workers.learn.foreign import Reading
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Progress:
-    """The state after a finished round; `cursor` is how far the exchange was read."""
+    """The state after a finished round."""
 
     round: int = 0
     record: RoundRecord | None = None
@@ -39,8 +40,7 @@ class Progress:
     tokens: int = 0
     groups_taken: int = 0
     foreign_dropped: dict[str, int] = field(default_factory=dict)
-    cursor: int = 0
-    seen: frozenset[tuple[str, int]] = frozenset()
+    reading: Reading = field(default_factory=Reading)
 
     def to_json(self) -> dict[str, Any]:
         """For a checkpoint's state."""
@@ -52,8 +52,9 @@ class Progress:
             "tokens": self.tokens,
             "groupsTaken": self.groups_taken,
             "foreignDropped": self.foreign_dropped,
-            "cursor": self.cursor,
-            "seen": sorted([node, round] for node, round in self.seen),
+            "cursor": self.reading.cursor,
+            "pending": sorted([cursor, *indices] for cursor, indices in self.reading.pending.items()),
+            "seen": sorted([node, round] for node, round in self.reading.seen),
         }
 
     @classmethod
@@ -67,6 +68,9 @@ class Progress:
             tokens=data["tokens"],
             groups_taken=data["groupsTaken"],
             foreign_dropped=data["foreignDropped"],
-            cursor=data["cursor"],
-            seen=frozenset((node, round) for node, round in data["seen"]),
+            reading=Reading(
+                cursor=data["cursor"],
+                pending={cursor: tuple(indices) for cursor, *indices in data["pending"]},
+                seen=frozenset((node, round) for node, round in data["seen"]),
+            ),
         )

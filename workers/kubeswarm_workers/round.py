@@ -50,7 +50,7 @@ def play(node: Node, before: Progress) -> Played:
     root = batch.root()
     with node.report.timed("exchange", seconds):
         _publish(node, batch, root)
-        taken, cursor = _take(node, before, number)
+        taken = _take(node, before.reading, number)
     if node.stopping():
         raise Stopped
 
@@ -70,8 +70,7 @@ def play(node: Node, before: Progress) -> Played:
         tokens=before.tokens + tokens,
         groups_taken=before.groups_taken + len(taken.groups),
         foreign_dropped=dict(Counter(before.foreign_dropped) + taken.dropped),
-        cursor=cursor,
-        seen=frozenset(taken.seen),
+        reading=taken.reading,
     )
     return Played(progress, record, _rewards(groups), update, seconds)
 
@@ -117,12 +116,12 @@ def _publish(node: Node, batch: RolloutBatch, root: bytes) -> None:
         log.warning("batch not published", extra={"round": batch.round, "cause": str(error)})
 
 
-def _take(node: Node, before: Progress, number: int) -> tuple[foreign.Taken, int]:
-    """Foreign groups for this round, and how far the exchange was read."""
+def _take(node: Node, before: foreign.Reading, number: int) -> foreign.Taken:
+    """Foreign groups for this round."""
     sharing, training = node.config.training.sharing, node.config.training
     if node.exchange is None or sharing.external == 0:
-        return foreign.Taken(seen=set(before.seen)), before.cursor
-    arrived = node.exchange.received(before.cursor)
+        return foreign.Taken(before)
+    arrived = node.exchange.received(before.after)
     refused = Counter(node.exchange.dropped)
     rules = foreign.Rules(
         node_id=node.node_id,
@@ -134,17 +133,17 @@ def _take(node: Node, before: Progress, number: int) -> tuple[foreign.Taken, int
         max_tokens=training.rollout.max_tokens,
         vocabulary=node.learner.policy.vocabulary,
     )
-    batches = [signed.batch for _, signed in arrived]
-    taken = foreign.take(batches, before.seen, rules, node.environment, node.text)
+    batches = [(cursor, signed.batch) for cursor, signed in arrived]
+    taken = foreign.take(batches, before, rules, node.environment, node.text)
     newly = refused - node.refused
     node.refused = refused
     taken.dropped.update(newly)
     registry = node.report.registry
-    registry.counter(names.GROUPS_RECEIVED).inc(sum(len(batch.groups) for batch in batches) + newly.total())
+    registry.counter(names.GROUPS_RECEIVED).inc(taken.received + newly.total())
     registry.counter(names.GROUPS_TAKEN).inc(len(taken.groups))
     for reason, count in taken.dropped.items():
         registry.counter(names.GROUPS_DROPPED).labels(reason).inc(count)
-    return taken, max([before.cursor, *(cursor for cursor, _ in arrived)])
+    return taken
 
 
 def _record(node: Node, previous: RoundRecord | None, batch: RolloutBatch, root: str) -> RoundRecord:

@@ -1,14 +1,15 @@
 """What another Node sends is taken only if it survives being recomputed."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from kubeswarm_api.rollouts import Completion, Group, RolloutBatch
 from kubeswarm_workers.environments.reasoning import ReasoningEnvironment
-from kubeswarm_workers.learn.foreign import Rules, take
+from kubeswarm_workers.learn import foreign
+from kubeswarm_workers.learn.foreign import Reading, Rules, Taken
 from kubeswarm_workers.text import Text
 
 SWARM = "0x" + "ab" * 32
@@ -55,6 +56,13 @@ def honest(environment: ReasoningEnvironment, text: Text, round: int, count: int
     return RolloutBatch(swarm_id=SWARM, node_id=node, round=round, model="0x" + "00" * 32, groups=groups)
 
 
+def take(
+    batches: Sequence[RolloutBatch], rules: Rules, environment: Any, text: Text, before: Reading | None = None
+) -> Taken:
+    """`foreign.take` of batches whose cursors are 1, 2, ..."""
+    return foreign.take(list(enumerate(batches, start=1)), before or Reading(), rules, environment, text)
+
+
 def changed(batch: RolloutBatch, **changes: object) -> RolloutBatch:
     """The batch with its first group changed."""
     first = batch.groups[0].model_copy(update=changes)
@@ -70,10 +78,10 @@ def completions(batch: RolloutBatch, **changes: object) -> RolloutBatch:
 
 def test_honest_groups_are_taken(spelling: ReasoningEnvironment, text: Text) -> None:
     batch = honest(spelling, text, 9, 3)
-    taken = take([batch], [], rules(text), spelling, text)
+    taken = take([batch], rules(text), spelling, text)
     assert sorted(group.item for group in taken.groups) == sorted(group.item for group in batch.groups)
     assert not taken.dropped
-    assert taken.seen == {(OTHER, 9)}
+    assert taken.reading == Reading(1, {}, frozenset({(OTHER, 9)}))
 
 
 @pytest.mark.parametrize(
@@ -104,24 +112,53 @@ def test_a_lie_is_dropped_for_its_reason(
     spelling: ReasoningEnvironment, text: Text, change: Callable[[RolloutBatch], RolloutBatch], reason: str
 ) -> None:
     batch = honest(spelling, text, 9, 1)
-    taken = take([change(batch)], [], rules(text), spelling, text)
+    taken = take([change(batch)], rules(text), spelling, text)
     assert taken.groups == []
     assert taken.dropped == {reason: 1}
 
 
 def test_the_same_round_counts_once(spelling: ReasoningEnvironment, text: Text) -> None:
     batch = honest(spelling, text, 9, 2)
-    taken = take([batch, batch], [], rules(text), spelling, text)
+    taken = take([batch, batch], rules(text), spelling, text)
     assert len(taken.groups) == 2 and taken.dropped == {"duplicate": 2}
-    again = take([batch], taken.seen, rules(text, round=11), spelling, text)
+    again = foreign.take([(3, batch)], taken.reading, rules(text, round=11), spelling, text)
     assert again.groups == [] and again.dropped == {"duplicate": 2}
     twice = batch.model_copy(update={"groups": [*batch.groups, batch.groups[0]]})
-    assert take([twice], [], rules(text), spelling, text).dropped == {"duplicate": 1}
+    assert take([twice], rules(text), spelling, text).dropped == {"duplicate": 1}
 
 
 def test_what_was_seen_is_forgotten_outside_the_window(spelling: ReasoningEnvironment, text: Text) -> None:
-    taken = take([], [(OTHER, 1), (OTHER, 9)], rules(text), spelling, text)
-    assert taken.seen == {(OTHER, 9)}
+    before = Reading(5, {}, frozenset({(OTHER, 1), (OTHER, 9)}))
+    assert take([], rules(text), spelling, text, before).reading == Reading(5, {}, frozenset({(OTHER, 9)}))
+
+
+def test_what_was_not_taken_waits_and_is_taken_later(spelling: ReasoningEnvironment, text: Text) -> None:
+    batches = [honest(spelling, text, 9, 4, node) for node in (OTHER, THIRD)]
+    reading, items, received = Reading(), [], 0
+    for round in (10, 11, 12):
+        taken = take(batches, rules(text, round=round, limit=3), spelling, text, reading)
+        assert not taken.dropped
+        reading = taken.reading
+        received += taken.received
+        items += [(group.task, group.item) for group in taken.groups]
+    assert received == 8
+    assert sorted(items) == sorted((group.task, group.item) for batch in batches for group in batch.groups)
+    assert reading.pending == {} and reading.after == reading.cursor == 2
+
+
+def test_a_wait_ends_with_the_window(spelling: ReasoningEnvironment, text: Text) -> None:
+    batch = honest(spelling, text, 9, 4)
+    first = take([batch], rules(text, limit=1), spelling, text)
+    assert first.reading.after == 0 and sum(map(len, first.reading.pending.values())) == 3
+    late = take([batch], rules(text, round=13, limit=1), spelling, text, first.reading)
+    assert late.groups == [] and late.dropped == {"window": 3} and late.reading.pending == {}
+
+
+def test_what_waits_is_bounded_and_the_latest(spelling: ReasoningEnvironment, text: Text) -> None:
+    batches = [honest(spelling, text, round, 8, node) for round in (8, 9) for node in (OTHER, THIRD)]
+    taken = take(batches, rules(text, limit=2), spelling, text)
+    assert taken.dropped == {"queue": 32 - 2 - foreign.KEPT_ROUNDS * 2}
+    assert min(taken.reading.pending) >= 3
 
 
 def test_a_flood_is_not_rescored(spelling: ReasoningEnvironment, text: Text) -> None:
@@ -136,9 +173,8 @@ def test_a_flood_is_not_rescored(spelling: ReasoningEnvironment, text: Text) -> 
             return spelling.score(*args)
 
     batches = [honest(spelling, text, round, 8, node) for round in (8, 9) for node in (OTHER, THIRD)]
-    taken = take(batches, [], rules(text, limit=3), Counting(), text)  # pyright: ignore[reportArgumentType]
+    taken = take(batches, rules(text, limit=3), Counting(), text)
     assert len(taken.groups) == 3
-    assert taken.dropped == {"queue": 29}
     assert Counting.scored == 3
 
 
@@ -149,12 +185,13 @@ def test_groups_with_differing_rewards_come_first(spelling: ReasoningEnvironment
         for group in batch.groups[:3]
     ]
     mixed = batch.model_copy(update={"groups": [*level, batch.groups[3]]})
-    taken = take([mixed], [], rules(text, limit=1), spelling, text)
+    taken = take([mixed], rules(text, limit=1), spelling, text)
     assert [group.item for group in taken.groups] == [batch.groups[3].item]
+    assert taken.dropped == {"queue": 3}  # there is nothing to learn from what is level: it does not wait
 
 
 def test_the_choice_does_not_depend_on_arrival(spelling: ReasoningEnvironment, text: Text) -> None:
     batches = [honest(spelling, text, 9, 6, node) for node in (OTHER, THIRD)]
-    one = take(batches, [], rules(text, limit=5), spelling, text)
-    other = take(batches[::-1], [], rules(text, limit=5), spelling, text)
+    one = take(batches, rules(text, limit=5), spelling, text)
+    other = take(batches[::-1], rules(text, limit=5), spelling, text)
     assert one.groups == other.groups

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kubeswarm_api.rollouts import Group, RolloutBatch
@@ -12,6 +12,8 @@ from kubeswarm_workers.text import Text
 
 #: Rewards travel as 32-bit floats.
 REWARD_TOLERANCE = 1e-4
+#: Groups that wait for later rounds at most, in rounds of `Rules.limit`.
+KEPT_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -28,57 +30,115 @@ class Rules:
     vocabulary: int
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How far a Node has read the exchange.
+
+    `cursor`: up to where every batch was looked at once. `pending`: groups that wait for a later round, as their
+    places in the batch, by the batch's cursor. `seen`: the (node, round) pairs that have come, within the window.
+    """
+
+    cursor: int = 0
+    pending: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    seen: frozenset[tuple[str, int]] = frozenset()
+
+    @property
+    def after(self) -> int:
+        """The cursor above which batches are needed again."""
+        return min(self.pending, default=self.cursor + 1) - 1
+
+
 @dataclass
 class Taken:
-    """Groups to learn from, groups refused by reason, and the (node, round) pairs that count as seen from now on."""
+    """Groups to learn from, groups refused by reason, how many came for the first time, and the reading after it."""
 
+    reading: Reading
     groups: list[Group] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
-    seen: set[tuple[str, int]] = field(default_factory=set)
+    received: int = 0
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    cursor: int
+    index: int
+    node_id: str
+    round: int
+    group: Group
+
+    def rank(self, round: int) -> tuple[bool, int]:
+        """Groups with differing rewards first, else in an order drawn from the round."""
+        drawn = seed_of("foreign", round, self.node_id, self.round, self.group.task, self.group.item)
+        return self.uniform, drawn
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all rewards are the same, so that there is nothing to learn from."""
+        return len({each.reward for each in self.group.completions}) == 1
 
 
 def take(
-    batches: Iterable[RolloutBatch],
-    seen: Iterable[tuple[str, int]],
-    rules: Rules,
-    environment: Environment,
-    text: Text,
+    arrived: Sequence[tuple[int, RolloutBatch]], before: Reading, rules: Rules, environment: Environment, text: Text
 ) -> Taken:
-    """At most `rules.limit` groups, those with differing rewards first, then in an order drawn from the round.
+    """At most `rules.limit` groups of `arrived`: all batches by their cursors, from `before.after` on.
 
-    Only as many are rescored as are needed; the rest is dropped for "queue", so that a flood costs nothing.
+    Only as many are rescored as are needed, so that a flood costs nothing. Of the others those that could teach
+    something wait, the latest KEPT_ROUNDS rounds' worth of them; the rest is dropped for "queue".
     """
-    result = Taken(seen={pair for pair in seen if abs(pair[1] - rules.round) <= rules.max_age})
-    candidates: list[tuple[str, int, Group]] = []
-    for batch in batches:
-        reason = refuse_batch(batch, result.seen, rules)
-        if reason is not None:
-            result.dropped[reason] += len(batch.groups)
-            continue
-        result.seen.add((batch.node_id, batch.round))
-        items: set[tuple[str, int]] = set()
-        for group in batch.groups:
-            if (group.task, group.item) in items:
-                result.dropped["duplicate"] += 1
-            else:
-                items.add((group.task, group.item))
-                candidates.append((batch.node_id, batch.round, group))
-    candidates.sort(key=lambda each: (_uniform(each[2]), seed_of("foreign", rules.round, *each[:2], *_key(each[2]))))
-    for _, _, group in candidates:
-        if len(result.groups) == rules.limit:
-            result.dropped["queue"] += 1
-        elif (reason := refuse_group(group, rules, environment, text)) is not None:
-            result.dropped[reason] += 1
+    dropped: Counter[str] = Counter()
+    seen = {pair for pair in before.seen if abs(pair[1] - rules.round) <= rules.max_age}
+    candidates: list[_Candidate] = []
+    received = 0
+    for cursor, batch in arrived:
+        if cursor > before.cursor:
+            received += len(batch.groups)
+            indices = _unseen(batch, seen, rules, dropped)
         else:
-            result.groups.append(group)
-    return result
+            indices = before.pending.get(cursor, ())
+            if indices and not _in_window(batch, rules):
+                dropped["window"] += len(indices)
+                indices = ()
+        candidates += [_Candidate(cursor, at, batch.node_id, batch.round, batch.groups[at]) for at in indices]
+    candidates.sort(key=lambda each: each.rank(rules.round))
+    groups: list[Group] = []
+    left: list[_Candidate] = []
+    for each in candidates:
+        if len(groups) == rules.limit:
+            left.append(each)
+        elif (reason := refuse_group(each.group, rules, environment, text)) is not None:
+            dropped[reason] += 1
+        else:
+            groups.append(each.group)
+    pending = _latest([each for each in left if not each.uniform], KEPT_ROUNDS * rules.limit)
+    dropped["queue"] += len(left) - sum(map(len, pending.values()))
+    cursor = max([before.cursor, *(cursor for cursor, _ in arrived)])
+    return Taken(Reading(cursor, pending, frozenset(seen)), groups, +dropped, received)
+
+
+def _unseen(batch: RolloutBatch, seen: set[tuple[str, int]], rules: Rules, dropped: Counter[str]) -> Sequence[int]:
+    """The groups of a new batch that are worth a look, each item once; the others are counted as dropped."""
+    reason = refuse_batch(batch, seen, rules)
+    if reason is not None:
+        dropped[reason] += len(batch.groups)
+        return ()
+    seen.add((batch.node_id, batch.round))
+    first = {(group.task, group.item): at for at, group in reversed(list(enumerate(batch.groups)))}
+    dropped["duplicate"] += len(batch.groups) - len(first)
+    return sorted(first.values())
+
+
+def _latest(candidates: Sequence[_Candidate], count: int) -> dict[int, tuple[int, ...]]:
+    pending: dict[int, tuple[int, ...]] = {}
+    for each in sorted(candidates, key=lambda each: (-each.cursor, each.index))[:count]:
+        pending[each.cursor] = (*pending.get(each.cursor, ()), each.index)
+    return pending
 
 
 def refuse_batch(batch: RolloutBatch, seen: set[tuple[str, int]], rules: Rules) -> str | None:
     """Why a whole batch is refused, or None."""
     if batch.swarm_id != rules.swarm_id or batch.node_id == rules.node_id:
         return "membership"
-    if abs(batch.round - rules.round) > rules.max_age:
+    if not _in_window(batch, rules):
         return "window"
     if (batch.node_id, batch.round) in seen:
         return "duplicate"
@@ -114,9 +174,5 @@ def _well_formed(tokens: Sequence[int], logprobs: Sequence[float], rules: Rules)
     )
 
 
-def _uniform(group: Group) -> bool:
-    return len({each.reward for each in group.completions}) == 1
-
-
-def _key(group: Group) -> tuple[str, int]:
-    return group.task, group.item
+def _in_window(batch: RolloutBatch, rules: Rules) -> bool:
+    return abs(batch.round - rules.round) <= rules.max_age
