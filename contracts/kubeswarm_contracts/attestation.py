@@ -14,14 +14,18 @@ from kubeswarm_api.records import Address, Digest, RoundRecord, check_chain, rec
 #: As RoundResolver.MAX_ROUNDS.
 MAX_ROUNDS = 1024
 
-_TYPES = ("bytes32", "uint256", "uint64", "uint64", "bytes32", "bytes32", "bytes32", "uint64", "uint64", "int64")
+_TYPES = (
+    *("bytes32", "uint256", "uint64", "uint64", "bytes32"),  # swarm_id to records_root
+    *("bytes32", "bytes32", "bytes32", "uint64", "uint64", "int64"),  # previous to reward
+)
 
 
 class AttestationData(Model):
     """Consecutive rounds of one Node in one swarm.
 
-    `records_root`: Merkle root of their records' digests. `head`: digest of the last record. `model`: digest of the
-    model after the last round. `samples`, `tokens`: sums. `reward`: mean over the rounds x 1,000,000, rounded down.
+    `records_root`: Merkle root of their records' digests. `previous`: digest of the record before the first of them,
+    zero for round 1. `head`: digest of the last record. `model`: digest of the model after the last round.
+    `samples`, `tokens`: sums. `reward`: mean over the rounds x 1,000,000, rounded down.
     """
 
     swarm_id: Digest
@@ -29,6 +33,7 @@ class AttestationData(Model):
     first_round: int = Field(ge=1, lt=2**64)
     last_round: int = Field(ge=1, lt=2**64)
     records_root: Digest
+    previous: Digest
     head: Digest
     model: Digest
     samples: int = Field(ge=0, lt=2**64)
@@ -48,6 +53,7 @@ class AttestationData(Model):
             first_round=records[0].round,
             last_round=last.round,
             records_root=to_hex(records_root(records)),
+            previous=records[0].previous,
             head=to_hex(last.digest()),
             model=last.model_after,
             samples=sum(record.samples for record in records),
@@ -56,13 +62,14 @@ class AttestationData(Model):
         )
 
     def encode(self) -> bytes:
-        """The attestation's data on chain: 10 words."""
+        """The attestation's data on chain: 11 words."""
         values = (
             from_hex(self.swarm_id),
             int(self.node_id, 16),
             self.first_round,
             self.last_round,
             from_hex(self.records_root),
+            from_hex(self.previous),
             from_hex(self.head),
             from_hex(self.model),
             self.samples,
@@ -78,3 +85,22 @@ class AttestationData(Model):
         fields = [to_hex(value) if isinstance(value, bytes) else value for value in values]
         fields[1] = f"0x{values[1]:040x}"
         return cls.model_validate(dict(zip(cls.model_fields, fields, strict=True)))
+
+
+class Batch(Model):
+    """An attestation as the resolver remembers it: what proofs and payments have to name. `time`: Unix seconds."""
+
+    data: AttestationData
+    time: int = Field(ge=0, lt=2**64)
+
+    def arguments(self) -> tuple[int | bytes, ...]:
+        """RoundResolver.Batch."""
+        data = self.data
+        return (
+            data.first_round,
+            data.last_round,
+            data.tokens,
+            self.time,
+            from_hex(data.previous),
+            from_hex(data.head),
+        )

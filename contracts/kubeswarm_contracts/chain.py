@@ -10,7 +10,7 @@ from kubeswarm_api.base import Model
 from kubeswarm_api.encoding import from_hex, to_hex
 from kubeswarm_api.records import Address, Digest, RoundRecord
 from kubeswarm_contracts.abi import Interface, interface
-from kubeswarm_contracts.attestation import AttestationData
+from kubeswarm_contracts.attestation import AttestationData, Batch
 from kubeswarm_contracts.deployments import Deployment
 from kubeswarm_contracts.errors import ChainRejected, ChainUnreachable
 from kubeswarm_contracts.rpc import Rpc, RpcError
@@ -159,20 +159,38 @@ class Chain:
 
     def attestation(self, uid: Digest) -> AttestationData | None:
         """What one attestation says; None if EAS has none with this uid or it is not of our schema."""
+        found = self.batch(uid)
+        return None if found is None else found.data
+
+    def batch(self, uid: Digest) -> Batch | None:
+        """One attestation with its time; None as for `attestation`."""
         found = self._read(_EAS, "getAttestation", from_hex(uid))
-        schema, data = found[1], found[9]
-        return AttestationData.decode(data) if to_hex(schema) == self.deployment.schema_uid else None
+        schema, time_, data = found[1], found[2], found[9]
+        if to_hex(schema) != self.deployment.schema_uid:
+            return None
+        return Batch(data=AttestationData.decode(data), time=time_)
+
+    def head(self, swarm_id: Digest, node_id: Address) -> Digest:
+        """The digest of the last attested record, which the Node's next record must name; zero before round 1."""
+        return to_hex(self._read(_RESOLVER, "headOf", from_hex(swarm_id), int(node_id, 16)))
 
     def prove_round(self, uid: Digest, record: RoundRecord, proof: list[bytes]) -> bool:
         """Whether the attestation holds this record; `proof`: siblings from its digest up (merkle.proof)."""
-        return self._read(_RESOLVER, "proveRound", from_hex(uid), _record(record), proof)
+        batch = self.batch(uid)
+        if batch is None:
+            return False
+        return self._read(_RESOLVER, "proveRound", from_hex(uid), batch.arguments(), _record(record), proof)
 
     def prove_rollout(
-        self, uid: Digest, record: RoundRecord, proof: list[bytes], rollout: bytes, rollout_proof: list[bytes]
-    ) -> bool:
-        """Whether the attestation holds this record, and the record the rollout with this digest."""
-        arguments = (from_hex(uid), _record(record), proof, rollout, rollout_proof)
-        return self._read(_RESOLVER, "proveRollout", *arguments)
+        self, uid: Digest, record: RoundRecord, proof: list[bytes], rollout: bytes, position: int, size: int,
+        rollout_proof: list[bytes],
+    ) -> bool:  # fmt: skip
+        """Whether the attestation holds this record, and the record this rollout's digest at `position` of `size`."""
+        batch = self.batch(uid)
+        if batch is None:
+            return False
+        where = (rollout, position, size, rollout_proof)
+        return self._read(_RESOLVER, "proveRollout", from_hex(uid), batch.arguments(), _record(record), proof, where)
 
     def _address(self, contract: Interface) -> Address:
         deployment = self.deployment

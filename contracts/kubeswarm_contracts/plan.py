@@ -20,7 +20,7 @@ OP_EAS: Address = "0x4200000000000000000000000000000000000021"
 
 SCHEMA = (
     "bytes32 swarmId,uint256 nodeId,uint64 firstRound,uint64 lastRound,"
-    "bytes32 recordsRoot,bytes32 head,bytes32 model,uint64 samples,uint64 tokens,int64 reward"
+    "bytes32 recordsRoot,bytes32 previous,bytes32 head,bytes32 model,uint64 samples,uint64 tokens,int64 reward"
 )
 
 

@@ -24,6 +24,7 @@ _TEXTS = {
     "NotNodeKey": "node {nodeId} has key {key}, but {attester} attested: use the current key",
     "NotMember": "node {nodeId} is not a member of swarm {swarmId}: join first",
     "UnexpectedRound": "round {firstRound} was offered where round {expected} is next",
+    "UnexpectedPrevious": "the last attested record is {expected}, not {previous}: another history was attested",
     "InvalidRange": "rounds {firstRound} to {lastRound} are empty or too many for one attestation",
     "InvalidSchema": "the attestation schema is not registered: deploy the contracts on this chain first",
     "TooLong": "{field} has {length} bytes, at most {limit} are taken",

@@ -2,8 +2,7 @@
 pragma solidity ^0.8.28;
 
 /// @notice What a Node says of one finished round. Rounds count from 1.
-/// @dev The digest of a record is SHA-256 of its ABI encoding: 416 bytes, so that no inner node of a tree, which hashes 64,
-/// can be passed off as a record.
+/// @dev The digest of a record is SHA-256 of its ABI encoding, 416 bytes.
 struct RoundRecord {
     uint256 chainId;
     /// The NodeRegistry that knows the Node.
@@ -25,15 +24,10 @@ struct RoundRecord {
     uint64 tokens;
 }
 
-/// @title Digests of records and of the trees over them
+/// @title Digests of records
 library RoundRecords {
     /// @notice The record's digest, the leaf that an attestation's tree holds for its round.
     function digest(RoundRecord calldata record) internal pure returns (bytes32) {
         return sha256(abi.encode(record));
-    }
-
-    /// @notice The parent of two nodes of a tree, in either order: the hasher for OpenZeppelin's MerkleProof.
-    function parent(bytes32 a, bytes32 b) internal pure returns (bytes32) {
-        return a < b ? sha256(abi.encodePacked(a, b)) : sha256(abi.encodePacked(b, a));
     }
 }

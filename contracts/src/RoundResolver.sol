@@ -4,14 +4,17 @@ pragma solidity ^0.8.28;
 import {NodeRegistry} from "./NodeRegistry.sol";
 import {RoundRecord, RoundRecords} from "./RoundRecord.sol";
 import {SwarmRegistry} from "./SwarmRegistry.sol";
+import {Trees} from "./Trees.sol";
 import {Attestation, IEAS} from "@ethereum-attestation-service/eas-contracts/contracts/IEAS.sol";
 import {SchemaResolver} from "@ethereum-attestation-service/eas-contracts/contracts/resolver/SchemaResolver.sol";
-import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 
 /// @title The gate through which rounds are attested
 /// @notice Takes an attestation of consecutive rounds only from the current key of a Node that is a member of the swarm, and
-/// only if it begins with the round after the last one attested. So each round of a Node counts exactly once, whatever
-/// is sent twice, late or out of order. Any single round, and any rollout of it, can be proven later.
+/// only if it begins with the round after the last one attested and names the digest of that round's record. So each round of
+/// a Node counts exactly once, whatever is sent twice, late or out of order, and its records are one chain across all
+/// attestations. Any single round, and any rollout of it, can be proven later.
+/// @dev Of an attestation the resolver keeps one slot, the digest of its `Batch`: to read EAS's copy back would cost a proof
+/// or a payment 17 slots.
 contract RoundResolver is SchemaResolver {
     using RoundRecords for RoundRecord;
 
@@ -23,6 +26,8 @@ contract RoundResolver is SchemaResolver {
         uint64 lastRound;
         /// Merkle root of the digests of the records of these rounds, in order.
         bytes32 recordsRoot;
+        /// Digest of the record before the first of these; zero for round 1.
+        bytes32 previous;
         /// Digest of the last round's record.
         bytes32 head;
         /// Digest of the model after the last round.
@@ -33,9 +38,38 @@ contract RoundResolver is SchemaResolver {
         int64 reward;
     }
 
+    /// @notice What proofs and payments need of an attestation, beside its swarm, Node and root.
+    struct Batch {
+        uint64 firstRound;
+        uint64 lastRound;
+        uint64 tokens;
+        /// When it was attested, in Unix seconds.
+        uint64 time;
+        bytes32 previous;
+        bytes32 head;
+    }
+
+    /// @notice A rollout among those that a Node sampled in a round.
+    struct Rollout {
+        /// SHA-256 digest of the rollout's encoding.
+        bytes32 digest;
+        /// Its place among them, from 0.
+        uint256 position;
+        /// How many there are.
+        uint256 size;
+        /// The siblings from the digest up to the record's `rolloutsRoot`.
+        bytes32[] proof;
+    }
+
+    /// @dev How far a Node is in a swarm.
+    struct Progress {
+        uint64 lastRound;
+        bytes32 head;
+    }
+
     /// @notice The EAS schema of such attestations. It is not revocable.
     string public constant SCHEMA = "bytes32 swarmId,uint256 nodeId,uint64 firstRound,uint64 lastRound,"
-        "bytes32 recordsRoot,bytes32 head,bytes32 model,uint64 samples,uint64 tokens,int64 reward";
+        "bytes32 recordsRoot,bytes32 previous,bytes32 head,bytes32 model,uint64 samples,uint64 tokens,int64 reward";
     /// @notice Most rounds in one attestation.
     uint256 public constant MAX_ROUNDS = 1024;
     /// @notice UID of the one schema whose attestations count.
@@ -45,9 +79,12 @@ contract RoundResolver is SchemaResolver {
     /// @notice The swarms and their members.
     SwarmRegistry public immutable SWARMS;
 
-    uint256 private constant DATA_LENGTH = 10 * 32;
+    uint256 private constant DATA_LENGTH = 11 * 32;
 
-    mapping(bytes32 swarmId => mapping(uint256 nodeId => uint64 round)) private _lastRounds;
+    /// @notice The digest of an attestation's batch (`batchDigest`); zero for what this resolver did not take.
+    mapping(bytes32 uid => bytes32 digest) public batches;
+
+    mapping(bytes32 swarmId => mapping(uint256 nodeId => Progress progress)) private _progress;
 
     /// @notice Rounds of a Node were attested.
     event RoundsAttested(
@@ -71,9 +108,11 @@ contract RoundResolver is SchemaResolver {
     error NotMember(bytes32 swarmId, uint256 nodeId);
     /// @notice The attestation must begin with the round after the last one attested.
     error UnexpectedRound(uint64 expected, uint64 firstRound);
+    /// @notice The attestation must name the digest of the last record attested as the one before its first.
+    error UnexpectedPrevious(bytes32 expected, bytes32 previous);
     /// @notice The attestation has no rounds, or more than `MAX_ROUNDS`.
     error InvalidRange(uint64 firstRound, uint64 lastRound);
-    /// @notice The attestation binds no records.
+    /// @notice The attestation names no root of records, or no last record.
     error EmptyRoot();
 
     /// @param eas The Ethereum Attestation Service of this chain.
@@ -87,43 +126,70 @@ contract RoundResolver is SchemaResolver {
 
     /// @notice The round that the Node's next attestation in this swarm must begin with.
     function nextRound(bytes32 swarmId, uint256 nodeId) external view returns (uint64) {
-        return _lastRounds[swarmId][nodeId] + 1;
+        return _progress[swarmId][nodeId].lastRound + 1;
     }
 
-    /// @notice Whether the attestation `uid` holds this record of one of its rounds.
+    /// @notice The digest of the record that the Node's next round in this swarm must name as the one before.
+    function headOf(bytes32 swarmId, uint256 nodeId) external view returns (bytes32) {
+        return _progress[swarmId][nodeId].head;
+    }
+
+    /// @notice Whether the attestation `uid` holds this record as that of its round.
     /// @param uid UID of an attestation that this resolver took.
+    /// @param batch The attestation's batch.
     /// @param record The record, in full.
     /// @param proof The siblings from the record's digest up to the attestation's `recordsRoot`.
-    function proveRound(bytes32 uid, RoundRecord calldata record, bytes32[] calldata proof) public view returns (bool) {
-        Attestation memory attestation = _eas.getAttestation(uid);
-        if (attestation.schema != SCHEMA_UID) {
+    function proveRound(bytes32 uid, Batch calldata batch, RoundRecord calldata record, bytes32[] calldata proof)
+        public
+        view
+        returns (bool)
+    {
+        if (record.chainId != block.chainid || record.registry != address(NODES)) {
             return false;
         }
-        Rounds memory rounds = abi.decode(attestation.data, (Rounds));
-        return record.chainId == block.chainid && record.registry == address(NODES) && record.swarmId == rounds.swarmId
-            && record.nodeId == rounds.nodeId && record.round >= rounds.firstRound && record.round <= rounds.lastRound
-            && MerkleProof.verifyCalldata(proof, rounds.recordsRoot, record.digest(), RoundRecords.parent);
+        if (record.round < batch.firstRound || record.round > batch.lastRound) {
+            return false;
+        }
+        bytes32 digest = record.digest();
+        if (record.round == batch.firstRound && record.previous != batch.previous) {
+            return false;
+        }
+        if (record.round == batch.lastRound && digest != batch.head) {
+            return false;
+        }
+        bytes32 root =
+            Trees.root(digest, record.round - batch.firstRound, uint256(batch.lastRound - batch.firstRound) + 1, proof);
+        return batchDigest(record.swarmId, record.nodeId, root, batch) == batches[uid];
     }
 
-    /// @notice Whether the attestation `uid` holds this record, and the record this rollout.
+    /// @notice Whether the attestation `uid` holds this record, and the record this rollout at this position.
     /// @param uid UID of an attestation that this resolver took.
+    /// @param batch The attestation's batch.
     /// @param record The record of the rollout's round, in full.
     /// @param recordProof As for `proveRound`.
-    /// @param rollout SHA-256 digest of the rollout's encoding. It means something only to a caller who has that encoding:
-    /// an inner node of the tree would pass as well.
-    /// @param rolloutProof The siblings from `rollout` up to the record's `rolloutsRoot`.
+    /// @param rollout The rollout, and where it is under the record's `rolloutsRoot`.
     function proveRollout(
         bytes32 uid,
+        Batch calldata batch,
         RoundRecord calldata record,
         bytes32[] calldata recordProof,
-        bytes32 rollout,
-        bytes32[] calldata rolloutProof
+        Rollout calldata rollout
     ) external view returns (bool) {
-        return proveRound(uid, record, recordProof)
-            && MerkleProof.verifyCalldata(rolloutProof, record.rolloutsRoot, rollout, RoundRecords.parent);
+        return record.rolloutsRoot != 0
+            && Trees.root(rollout.digest, rollout.position, rollout.size, rollout.proof) == record.rolloutsRoot
+            && proveRound(uid, batch, record, recordProof);
     }
 
-    /// @dev The last round is the only state: it moves before anything else can be called.
+    /// @notice What `batches` holds for an attestation of this content.
+    function batchDigest(bytes32 swarmId, uint256 nodeId, bytes32 recordsRoot, Batch calldata batch)
+        public
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(swarmId, nodeId, recordsRoot, batch));
+    }
+
+    /// @dev Nothing but EAS is called after the state has moved.
     function onAttest(Attestation calldata attestation, uint256) internal override returns (bool) {
         if (attestation.schema != SCHEMA_UID) {
             revert WrongSchema(attestation.schema);
@@ -137,7 +203,8 @@ contract RoundResolver is SchemaResolver {
         Rounds memory rounds = abi.decode(attestation.data, (Rounds));
         _checkAuthor(rounds, attestation.attester);
         _checkRange(rounds);
-        _lastRounds[rounds.swarmId][rounds.nodeId] = rounds.lastRound;
+        _progress[rounds.swarmId][rounds.nodeId] = Progress({lastRound: rounds.lastRound, head: rounds.head});
+        batches[attestation.uid] = _batchDigest(rounds, attestation.time);
         emit RoundsAttested(
             rounds.swarmId, rounds.nodeId, rounds.firstRound, rounds.lastRound, rounds.recordsRoot, attestation.uid
         );
@@ -160,15 +227,31 @@ contract RoundResolver is SchemaResolver {
     }
 
     function _checkRange(Rounds memory rounds) private view {
-        uint64 expected = _lastRounds[rounds.swarmId][rounds.nodeId] + 1;
+        Progress storage progress = _progress[rounds.swarmId][rounds.nodeId];
+        uint64 expected = progress.lastRound + 1;
         if (rounds.firstRound != expected) {
             revert UnexpectedRound(expected, rounds.firstRound);
         }
         if (rounds.lastRound < rounds.firstRound || rounds.lastRound - rounds.firstRound >= MAX_ROUNDS) {
             revert InvalidRange(rounds.firstRound, rounds.lastRound);
         }
-        if (rounds.recordsRoot == bytes32(0)) {
+        if (rounds.previous != progress.head) {
+            revert UnexpectedPrevious(progress.head, rounds.previous);
+        }
+        if (rounds.recordsRoot == bytes32(0) || rounds.head == bytes32(0)) {
             revert EmptyRoot();
         }
+    }
+
+    function _batchDigest(Rounds memory rounds, uint64 time) private pure returns (bytes32) {
+        Batch memory batch = Batch({
+            firstRound: rounds.firstRound,
+            lastRound: rounds.lastRound,
+            tokens: rounds.tokens,
+            time: time,
+            previous: rounds.previous,
+            head: rounds.head
+        });
+        return keccak256(abi.encode(rounds.swarmId, rounds.nodeId, rounds.recordsRoot, batch));
     }
 }

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {RoundRecord} from "../src/RoundRecord.sol";
+import {RoundResolver} from "../src/RoundResolver.sol";
 import {SwarmRegistry} from "../src/SwarmRegistry.sol";
 import {Fixture} from "./harness/Fixture.sol";
 import {Tree} from "./harness/Tree.sol";
@@ -59,18 +60,36 @@ contract GasTest is Fixture {
         VM.assertLe(used / 16, 30_000, "a round costs at most 30,000 gas at 16 rounds a batch");
     }
 
-    function test_gas_proveRound() public {
+    function test_gas_proofs() public {
+        bytes32[] memory rollouts = new bytes32[](1000);
+        for (uint256 i = 0; i < rollouts.length; ++i) {
+            rollouts[i] = sha256(abi.encode("rollout", i));
+        }
         bytes32[] memory digests = new bytes32[](16);
         RoundRecord memory record;
         for (uint64 i = 0; i < 16; ++i) {
             RoundRecord memory each = _record(swarmId, nodeId, i + 2);
+            each.rolloutsRoot = Tree.root(rollouts);
             digests[i] = sha256(abi.encode(each));
             record = i == 5 ? each : record;
         }
-        bytes32 uid = _attest(key, _rounds(swarmId, nodeId, 2, 17, Tree.root(digests)));
+        RoundResolver.Rounds memory rounds = _rounds(swarmId, nodeId, 2, 17, Tree.root(digests));
+        bytes32 uid = _attest(key, rounds);
+        RoundResolver.Batch memory batch = _batchOf(rounds);
         bytes32[] memory proof = Tree.proof(digests, 5);
-        resolver.proveRound(uid, record, proof);
-        _keep("prove_round", _used(), 1);
+        uint256 used = _proof(abi.encodeCall(resolver.proveRound, (uid, batch, record, proof)));
+        _keep("prove_round", used, 1);
+        VM.assertLe(used, 45_000, "a round's proof costs at most 45,000 gas");
+        RoundResolver.Rollout memory rollout =
+            RoundResolver.Rollout(rollouts[700], 700, 1000, Tree.proof(rollouts, 700));
+        _keep("prove_rollout", _proof(abi.encodeCall(resolver.proveRollout, (uid, batch, record, proof, rollout))), 1);
+    }
+
+    /// @dev Sent as a transaction: a view's own call would leave out the base and the calldata.
+    function _proof(bytes memory call) private returns (uint256) {
+        (bool done, bytes memory answer) = address(resolver).call(call);
+        VM.assertTrue(done && abi.decode(answer, (bool)), "not proven");
+        return _used();
     }
 
     function _used() private view returns (uint256) {

@@ -2,13 +2,19 @@
 pragma solidity ^0.8.28;
 
 import {RoundRecord} from "../src/RoundRecord.sol";
+import {RoundResolver} from "../src/RoundResolver.sol";
 import {Fixture} from "./harness/Fixture.sol";
 import {Tree} from "./harness/Tree.sol";
 import {VM} from "./harness/Vm.sol";
-import {AttestationRequest} from "@ethereum-attestation-service/eas-contracts/contracts/IEAS.sol";
-import {ISchemaResolver} from "@ethereum-attestation-service/eas-contracts/contracts/resolver/ISchemaResolver.sol";
 
 contract ProofsTest is Fixture {
+    struct Sample {
+        bytes32 uid;
+        RoundResolver.Batch batch;
+        RoundRecord[] records;
+        bytes32[] digests;
+    }
+
     bytes32 private swarmId;
     uint256 private nodeId;
     address private key;
@@ -22,92 +28,172 @@ contract ProofsTest is Fixture {
     function testFuzz_proveRound_everyRoundOfABatch(uint8 size, uint8 position) public {
         uint64 rounds = uint64(size) % 40 + 1;
         uint64 round = uint64(position) % rounds;
-        (bytes32 uid, RoundRecord[] memory records, bytes32[] memory digests) = _batch(1, rounds);
-        VM.assertTrue(resolver.proveRound(uid, records[round], Tree.proof(digests, round)));
-        records[round].reward += 1;
-        VM.assertFalse(resolver.proveRound(uid, records[round], Tree.proof(digests, round)));
+        Sample memory sample = _batch(rounds);
+        VM.assertTrue(_proves(sample, round, round));
+        for (uint64 other = 0; other < rounds; ++other) {
+            VM.assertTrue(other == round || !_proves(sample, round, other), "a path of another position");
+        }
+        sample.records[round].reward += 1;
+        VM.assertFalse(_proves(sample, round, round));
     }
 
     function testFuzz_proveRound_aWrongSiblingFails(uint8 position, bytes32 sibling) public {
-        (bytes32 uid, RoundRecord[] memory records, bytes32[] memory digests) = _batch(1, 8);
-        bytes32[] memory proof = Tree.proof(digests, 3);
+        Sample memory sample = _batch(8);
+        bytes32[] memory proof = Tree.proof(sample.digests, 3);
         VM.assume(sibling != proof[position % 3]);
         proof[position % 3] = sibling;
-        VM.assertFalse(resolver.proveRound(uid, records[3], proof));
+        VM.assertFalse(resolver.proveRound(sample.uid, sample.batch, sample.records[3], proof));
+    }
+
+    function test_proveRound_aPathOfAnotherLengthFails() public {
+        Sample memory sample = _batch(8);
+        bytes32[] memory proof = Tree.proof(sample.digests, 3);
+        bytes32[] memory other = new bytes32[](4);
+        for (uint256 i = 0; i < 3; ++i) {
+            other[i] = proof[i];
+        }
+        VM.assertFalse(resolver.proveRound(sample.uid, sample.batch, sample.records[3], other));
+        other = new bytes32[](2);
+        (other[0], other[1]) = (proof[0], proof[1]);
+        VM.assertFalse(resolver.proveRound(sample.uid, sample.batch, sample.records[3], other));
     }
 
     function test_proveRound_digestIsSha256OfThirteenWords() public {
-        (bytes32 uid, RoundRecord[] memory records, bytes32[] memory digests) = _batch(1, 1);
-        VM.assertEq(abi.encode(records[0]).length, 416);
-        VM.assertEq(digests[0], sha256(abi.encode(records[0])));
-        VM.assertTrue(resolver.proveRound(uid, records[0], new bytes32[](0)));
+        Sample memory sample = _batch(1);
+        VM.assertEq(abi.encode(sample.records[0]).length, 416);
+        VM.assertEq(sample.digests[0], sha256(abi.encode(sample.records[0])));
+        VM.assertTrue(resolver.proveRound(sample.uid, sample.batch, sample.records[0], new bytes32[](0)));
     }
 
     function test_proveRound_ofAnUnknownAttestationFails() public {
-        (, RoundRecord[] memory records, bytes32[] memory digests) = _batch(1, 2);
-        VM.assertFalse(resolver.proveRound("unknown", records[0], Tree.proof(digests, 0)));
-        VM.assertFalse(resolver.proveRound(0, records[0], Tree.proof(digests, 0)));
+        Sample memory sample = _batch(2);
+        sample.uid = "unknown";
+        VM.assertFalse(_proves(sample, 0, 0));
+        sample.uid = 0;
+        VM.assertFalse(_proves(sample, 0, 0));
     }
 
-    function test_proveRound_ofAnotherSchemaFails() public {
-        RoundRecord memory record = _record(swarmId, nodeId, 1);
-        bytes32 root = sha256(abi.encode(record));
-        AttestationRequest memory request = _request(abi.encode(_rounds(swarmId, nodeId, 1, 1, root)));
-        request.schema = schemas.register(resolver.SCHEMA(), ISchemaResolver(address(0)), false);
-        VM.prank(key);
-        bytes32 uid = eas.attest(request);
-        VM.assertFalse(resolver.proveRound(uid, record, new bytes32[](0)));
+    function test_proveRound_byAnotherBatchFails() public {
+        Sample memory sample = _batch(3);
+        sample.batch.time += 1;
+        VM.assertFalse(_proves(sample, 1, 1));
+        sample.batch.time -= 1;
+        sample.batch.tokens += 1;
+        VM.assertFalse(_proves(sample, 1, 1));
+        sample.batch.tokens -= 1;
+        VM.assertTrue(_proves(sample, 1, 1));
     }
 
-    /// @dev A Node fills its own tree, so a record in it must still be one of this chain, registry, swarm, Node and range.
+    /// @dev A Node makes its own tree and names its own head, so a record in it must still be one of this chain, registry,
+    /// swarm, Node and place, the first must follow the round before, and the last must be the head.
     function test_proveRound_ofARecordThatIsNotTheAttestersFails() public {
-        RoundRecord[] memory strays = new RoundRecord[](6);
-        for (uint256 i = 0; i < strays.length; ++i) {
-            strays[i] = _record(swarmId, nodeId, 1);
+        RoundRecord[] memory strays = new RoundRecord[](8);
+        for (uint64 i = 0; i < strays.length; ++i) {
+            strays[i] = _record(swarmId, nodeId, i + 1);
         }
-        strays[0].chainId += 1;
-        strays[1].registry = address(swarms);
-        strays[2].swarmId = "other";
-        strays[3].nodeId += 1;
-        strays[4].round = 0;
-        strays[5].round = 7;
-        bytes32[] memory digests = _digests(strays);
-        bytes32 uid = _attest(key, _rounds(swarmId, nodeId, 1, 6, Tree.root(digests)));
-        for (uint256 i = 0; i < strays.length; ++i) {
-            VM.assertFalse(resolver.proveRound(uid, strays[i], Tree.proof(digests, i)));
+        strays[0].previous = "another history";
+        strays[1].chainId += 1;
+        strays[2].registry = address(swarms);
+        strays[3].swarmId = "other";
+        strays[4].nodeId += 1;
+        strays[5].round = 0;
+        strays[6].round = 9;
+        Sample memory sample = _attested(strays);
+        sample.batch.head = HEAD;
+        for (uint64 i = 0; i < strays.length; ++i) {
+            VM.assertFalse(_proves(sample, i, i));
         }
     }
 
-    function testFuzz_proveRollout(uint8 count, uint8 position) public {
+    function test_proveRound_ofALastRecordThatIsNotTheHeadFails() public {
+        RoundRecord[] memory records = new RoundRecord[](2);
+        records[0] = _record(swarmId, nodeId, 1);
+        records[1] = _record(swarmId, nodeId, 2);
+        bytes32[] memory digests = _digests(records);
+        RoundResolver.Rounds memory rounds = _rounds(swarmId, nodeId, 1, 2, Tree.root(digests));
+        Sample memory sample = Sample(_attest(key, rounds), _batchOf(rounds), records, digests);
+        VM.assertTrue(_proves(sample, 0, 0));
+        VM.assertFalse(_proves(sample, 1, 1));
+    }
+
+    function testFuzz_proveRollout(uint8 count, uint8 chosen) public {
         bytes32[] memory rollouts = new bytes32[](uint256(count) % 96 + 1);
         for (uint256 i = 0; i < rollouts.length; ++i) {
             rollouts[i] = sha256(abi.encode("rollout", i));
         }
+        uint256 position = chosen % rollouts.length;
         RoundRecord[] memory records = new RoundRecord[](3);
         for (uint64 i = 0; i < 3; ++i) {
             records[i] = _record(swarmId, nodeId, i + 1);
-            records[i].rolloutsRoot = i == 1 ? Tree.root(rollouts) : sha256("other rollouts");
+            records[i].rolloutsRoot = i == 1 ? Tree.root(rollouts) : i == 2 ? sha256("other rollouts") : bytes32(0);
         }
-        bytes32[] memory digests = _digests(records);
-        bytes32 uid = _attest(key, _rounds(swarmId, nodeId, 1, 3, Tree.root(digests)));
-        uint256 chosen = position % rollouts.length;
-        bytes32[] memory proof = Tree.proof(rollouts, chosen);
-        VM.assertTrue(resolver.proveRollout(uid, records[1], Tree.proof(digests, 1), rollouts[chosen], proof));
-        VM.assertFalse(resolver.proveRollout(uid, records[0], Tree.proof(digests, 0), rollouts[chosen], proof));
-        VM.assertFalse(resolver.proveRollout(uid, records[1], Tree.proof(digests, 0), rollouts[chosen], proof));
-        VM.assertFalse(resolver.proveRollout(uid, records[1], Tree.proof(digests, 1), sha256("no rollout"), proof));
+        Sample memory sample = _attested(records);
+        VM.assertTrue(_provesRollout(sample, 1, rollouts, position, position, rollouts.length));
+        VM.assertFalse(_provesRollout(sample, 0, rollouts, position, position, rollouts.length));
+        VM.assertFalse(_provesRollout(sample, 0, rollouts, position, position, position));
+        VM.assertFalse(_provesRollout(sample, 2, rollouts, position, position, rollouts.length));
+        VM.assertFalse(_provesRollout(sample, 1, rollouts, position, position + 1, rollouts.length));
+        VM.assertFalse(_provesRollout(sample, 1, rollouts, position, position, rollouts.length + 1));
+        VM.assertFalse(_provesRollout(sample, 1, rollouts, position, position, uint256(type(uint64).max) + 1));
+        sample.uid = "unknown";
+        VM.assertFalse(_provesRollout(sample, 1, rollouts, position, position, rollouts.length));
     }
 
-    function _batch(uint64 first, uint64 last)
-        private
-        returns (bytes32 uid, RoundRecord[] memory records, bytes32[] memory digests)
-    {
-        records = new RoundRecord[](last - first + 1);
-        for (uint64 i = 0; i < records.length; ++i) {
-            records[i] = _record(swarmId, nodeId, first + i);
+    function test_proveRollout_ofAnInnerNodeFails() public {
+        bytes32[] memory rollouts = new bytes32[](4);
+        for (uint256 i = 0; i < rollouts.length; ++i) {
+            rollouts[i] = sha256(abi.encode("rollout", i));
         }
-        digests = _digests(records);
-        uid = _attest(key, _rounds(swarmId, nodeId, first, last, Tree.root(digests)));
+        RoundRecord[] memory records = new RoundRecord[](1);
+        records[0] = _record(swarmId, nodeId, 1);
+        records[0].rolloutsRoot = Tree.root(rollouts);
+        Sample memory sample = _attested(records);
+        bytes32 inner = Tree.parent(Tree.leaf(rollouts[0]), Tree.leaf(rollouts[1]));
+        bytes32[] memory path = new bytes32[](1);
+        path[0] = Tree.parent(Tree.leaf(rollouts[2]), Tree.leaf(rollouts[3]));
+        for (uint256 size = 1; size <= 4; ++size) {
+            VM.assertFalse(
+                resolver.proveRollout(
+                    sample.uid, sample.batch, records[0], new bytes32[](0), RoundResolver.Rollout(inner, 0, size, path)
+                )
+            );
+        }
+    }
+
+    function _proves(Sample memory sample, uint64 round, uint64 path) private view returns (bool) {
+        return resolver.proveRound(sample.uid, sample.batch, sample.records[round], Tree.proof(sample.digests, path));
+    }
+
+    function _provesRollout(
+        Sample memory sample,
+        uint64 round,
+        bytes32[] memory rollouts,
+        uint256 chosen,
+        uint256 position,
+        uint256 size
+    ) private view returns (bool) {
+        return resolver.proveRollout(
+            sample.uid,
+            sample.batch,
+            sample.records[round],
+            Tree.proof(sample.digests, round),
+            RoundResolver.Rollout(rollouts[chosen], position, size, Tree.proof(rollouts, chosen))
+        );
+    }
+
+    function _batch(uint64 rounds) private returns (Sample memory) {
+        RoundRecord[] memory records = new RoundRecord[](rounds);
+        for (uint64 i = 0; i < rounds; ++i) {
+            records[i] = _record(swarmId, nodeId, i + 1);
+        }
+        return _attested(records);
+    }
+
+    function _attested(RoundRecord[] memory records) private returns (Sample memory) {
+        bytes32[] memory digests = _digests(records);
+        RoundResolver.Rounds memory rounds = _rounds(swarmId, nodeId, 1, uint64(records.length), Tree.root(digests));
+        rounds.head = digests[digests.length - 1];
+        return Sample(_attest(key, rounds), _batchOf(rounds), records, digests);
     }
 
     function _digests(RoundRecord[] memory records) private pure returns (bytes32[] memory digests) {

@@ -100,6 +100,38 @@ contract RoundResolverTest is Fixture {
         );
     }
 
+    function test_attest_anotherHistoryReverts() public {
+        RoundResolver.Rounds memory rounds = _rounds(swarmId, nodeId, 1, 4, ROOT);
+        rounds.previous = HEAD;
+        _expectRevert(rounds, abi.encodeWithSelector(RoundResolver.UnexpectedPrevious.selector, 0, HEAD));
+        _attest(key, _rounds(swarmId, nodeId, 1, 4, ROOT));
+        VM.assertEq(resolver.headOf(swarmId, nodeId), HEAD);
+        rounds = _rounds(swarmId, nodeId, 5, 5, ROOT);
+        rounds.previous = keccak256("another history");
+        _expectRevert(rounds, abi.encodeWithSelector(RoundResolver.UnexpectedPrevious.selector, HEAD, rounds.previous));
+    }
+
+    function test_attest_keepsTheBatch() public {
+        RoundResolver.Rounds memory rounds = _rounds(swarmId, nodeId, 1, 4, ROOT);
+        bytes32 uid = _attest(key, rounds);
+        bytes32 digest = keccak256(
+            abi.encode(
+                swarmId,
+                nodeId,
+                ROOT,
+                rounds.firstRound,
+                rounds.lastRound,
+                rounds.tokens,
+                uint64(block.timestamp),
+                rounds.previous,
+                rounds.head
+            )
+        );
+        VM.assertEq(resolver.batches(uid), digest);
+        VM.assertEq(resolver.batchDigest(swarmId, nodeId, ROOT, _batchOf(rounds)), digest);
+        VM.assertEq(resolver.batches("unknown"), bytes32(0));
+    }
+
     function test_attest_emptyRangeReverts() public {
         _attest(key, _rounds(swarmId, nodeId, 1, 4, ROOT));
         _expectRevert(
@@ -117,6 +149,9 @@ contract RoundResolverTest is Fixture {
 
     function test_attest_emptyRootReverts() public {
         _expectRevert(_rounds(swarmId, nodeId, 1, 1, 0), abi.encodeWithSelector(RoundResolver.EmptyRoot.selector));
+        RoundResolver.Rounds memory rounds = _rounds(swarmId, nodeId, 1, 1, ROOT);
+        rounds.head = 0;
+        _expectRevert(rounds, abi.encodeWithSelector(RoundResolver.EmptyRoot.selector));
     }
 
     function test_attest_foreignKeyReverts() public {
@@ -161,10 +196,10 @@ contract RoundResolverTest is Fixture {
     }
 
     function testFuzz_attest_otherLengthReverts(bytes memory data) public {
-        VM.assume(data.length != 320);
+        VM.assume(data.length != 352);
         AttestationRequest memory request = _request(data);
         VM.prank(key);
-        VM.expectRevert(abi.encodeWithSelector(RoundResolver.InvalidDataLength.selector, data.length, 320));
+        VM.expectRevert(abi.encodeWithSelector(RoundResolver.InvalidDataLength.selector, data.length, 352));
         eas.attest(request);
     }
 

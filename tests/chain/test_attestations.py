@@ -43,6 +43,18 @@ def test_repeated_and_skipped_rounds_are_refused(participant):
     assert len(participant.chain.attestations(participant.swarm_id)) == 1
 
 
+def test_another_history_is_refused(participant):
+    """A Node that lost its records and made others can't go on where the old ones ended."""
+    participant.transactor.attest(participant.attestation(1, 4))
+    assert participant.chain.head(participant.swarm_id, participant.node_id) == participant.attestation(1, 4).head
+    other = participant.records(1, 6, reward=7)[4:]
+    refused = rejection(participant.transactor.attest, AttestationData.of(other))
+    assert refused.reason == "UnexpectedPrevious"
+    assert refused.arguments["previous"] == other[0].previous
+    assert "another history was attested" in str(refused)
+    participant.transactor.attest(participant.attestation(5, 6))
+
+
 def test_a_foreign_key_is_refused(participant, participate):
     foreign = participate(participant.anvil)
     refused = rejection(foreign.transactor.attest, participant.attestation(1, 4))
@@ -82,6 +94,8 @@ def test_every_round_and_rollout_of_a_batch_is_provable(participant):
         assert chain.prove_round(uid, record, proof)
         assert not chain.prove_round(uid, record.model_copy(update={"reward": record.reward + 1}), proof)
         for number, rollout in enumerate(rollouts):
-            assert chain.prove_rollout(uid, record, proof, rollout, merkle.proof(rollouts, number))
-        assert not chain.prove_rollout(uid, record, proof, digest(b"none"), merkle.proof(rollouts, 0))
+            path = merkle.proof(rollouts, number)
+            assert chain.prove_rollout(uid, record, proof, rollout, number, 7, path)
+            assert not chain.prove_rollout(uid, record, proof, rollout, number, 8, path)
+        assert not chain.prove_rollout(uid, record, proof, digest(b"none"), 0, 7, merkle.proof(rollouts, 0))
     assert not chain.prove_round(to_hex(digest(b"none")), records[0], merkle.proof(digests, 0))

@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kubeswarm_api import merkle
-from kubeswarm_api.encoding import digest, to_hex
+from kubeswarm_api.encoding import to_hex
 from kubeswarm_contracts import AttestationData, swarm_id
 from kubeswarm_contracts.abi import interface
 from kubeswarm_contracts.plan import SCHEMA
@@ -32,7 +32,7 @@ def test_what_python_digests_solidity_proves(participant, batches):
     first = chain.next_round(participant.swarm_id, participant.node_id)
     records = []
     for number, (values, rollouts) in enumerate(batches):
-        previous = to_hex(records[-1].digest()) if records else to_hex(digest(b"before") if first > 1 else bytes(32))
+        previous = to_hex(records[-1].digest()) if records else chain.head(participant.swarm_id, participant.node_id)
         root = to_hex(merkle.root(rollouts))
         records += participant.records(first + number, first + number, previous, rollouts_root=root, **values)
     data = AttestationData.of(records)
@@ -43,7 +43,9 @@ def test_what_python_digests_solidity_proves(participant, batches):
         rollouts, proof = batches[position][1], merkle.proof(leaves, position)
         chosen = position % len(rollouts)
         assert chain.prove_round(uid, record, proof)
-        assert chain.prove_rollout(uid, record, proof, rollouts[chosen], merkle.proof(rollouts, chosen))
+        path = merkle.proof(rollouts, chosen)
+        assert merkle.verify(rollouts[chosen], chosen, len(rollouts), path, merkle.root(rollouts))
+        assert chain.prove_rollout(uid, record, proof, rollouts[chosen], chosen, len(rollouts), path)
         if len(records) > 1 and leaves[position - 1] != leaves[position]:
             assert not chain.prove_round(uid, records[position - 1], proof)
 

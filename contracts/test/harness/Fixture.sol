@@ -21,6 +21,7 @@ abstract contract Fixture {
     uint256 internal constant OTHER_KEY = 0xB0B;
     bytes32 internal constant SALT = keccak256("salt");
     bytes32 internal constant CONFIG = keccak256("config");
+    bytes32 internal constant HEAD = keccak256("head");
 
     IEAS internal eas;
     ISchemaRegistry internal schemas;
@@ -79,7 +80,8 @@ abstract contract Fixture {
             firstRound: first,
             lastRound: last,
             recordsRoot: root,
-            head: keccak256("head"),
+            previous: first == 1 ? bytes32(0) : HEAD,
+            head: HEAD,
             model: keccak256("model"),
             samples: 96,
             tokens: 2000,
@@ -100,6 +102,18 @@ abstract contract Fixture {
         AttestationRequest memory request = _request(abi.encode(rounds));
         VM.prank(attester);
         return eas.attest(request);
+    }
+
+    /// @dev What the resolver keeps of an attestation that was made just now.
+    function _batchOf(RoundResolver.Rounds memory rounds) internal view returns (RoundResolver.Batch memory) {
+        return RoundResolver.Batch({
+            firstRound: rounds.firstRound,
+            lastRound: rounds.lastRound,
+            tokens: rounds.tokens,
+            time: uint64(block.timestamp),
+            previous: rounds.previous,
+            head: rounds.head
+        });
     }
 
     function _sign(uint256 privateKey, bytes32 structHash) internal view returns (bytes memory) {

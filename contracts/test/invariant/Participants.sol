@@ -169,6 +169,10 @@ contract Participants {
         return keccak256(abi.encode(swarmOwner(swarm), bytes32(0)));
     }
 
+    function head(uint256 swarm, uint256 node, uint64 round) public pure returns (bytes32) {
+        return keccak256(abi.encode(swarm, node, round));
+    }
+
     function policy(uint256 swarm) public pure returns (SwarmRegistry.Policy) {
         return swarm == 0 ? SwarmRegistry.Policy.Open : SwarmRegistry.Policy.Invited;
     }
@@ -193,7 +197,8 @@ contract Participants {
             firstRound: first,
             lastRound: last,
             recordsRoot: keccak256(abi.encode(first, last)),
-            head: 0,
+            previous: first == 1 ? bytes32(0) : head(swarm, node, first - 1),
+            head: head(swarm, node, last),
             model: 0,
             samples: 0,
             tokens: 0,

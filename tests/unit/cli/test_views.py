@@ -117,7 +117,8 @@ def test_tables_show_state_reason_and_progress() -> None:
 
 def test_attestations_show_what_eas_says_of_them() -> None:
     content = AttestationData(
-        swarm_id=DIGEST, node_id=NODE_ID, first_round=1, last_round=4, records_root=DIGEST, head=DIGEST, model=DIGEST,
+        swarm_id=DIGEST, node_id=NODE_ID, first_round=1, last_round=4, records_root=DIGEST, previous=DIGEST,
+        head=DIGEST, model=DIGEST,
         samples=256, tokens=4000, reward=312_500,
     )  # fmt: skip
     text = printed(tables.attestations_table(attested(), [content, None]))
