@@ -32,8 +32,33 @@ LOGPROB_GAP = Metric(
     "Mean absolute difference of log-probabilities, learner minus sampler.",
     ("origin",),
 )
-CLIPPED = Metric(
-    "kubeswarm_trainer_clipped_share", "gauge", "Share of tokens whose ratio was clipped in the last update."
+LEARNING_RATE = Metric("kubeswarm_trainer_learning_rate", "gauge", "Learning rate of the last update.")
+MISMATCH_KL = Metric(
+    "kubeswarm_trainer_mismatch_kl",
+    "gauge",
+    "Divergence of the sampler from the learner, a token, by origin and estimator (k1, k3).",
+    ("origin", "estimator"),
+)
+MISMATCH_RATIO = Metric(
+    "kubeswarm_trainer_mismatch_ratio",
+    "gauge",
+    "Learner's over sampler's probability of a token, by origin and quantile (0.5, 0.99, 1).",
+    ("origin", "quantile"),
+)
+BOUNDED = Metric(
+    "kubeswarm_trainer_bounded_share",
+    "gauge",
+    "Share of tokens that a bound acted on: clip (of the policy ratio), cap or mask (of the importance weight).",
+    ("origin", "bound"),
+)
+EFFECTIVE_SAMPLES = Metric(
+    "kubeswarm_trainer_effective_sample_share",
+    "gauge",
+    "Effective sample size under the importance weights, as a share of the tokens.",
+    ("origin",),
+)
+REFERENCE_KL = Metric(
+    "kubeswarm_trainer_reference_kl", "gauge", "Divergence of the policy from the base model, a token (k3)."
 )
 SAMPLES_PRODUCED = Metric("kubeswarm_trainer_samples_produced_total", "counter", "Completions sampled by this Node.")
 SAMPLES_TRAINED = Metric(

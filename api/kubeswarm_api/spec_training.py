@@ -1,46 +1,11 @@
 """How to train: what a Swarm says once and every one of its Nodes carries."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from kubeswarm_api.base import Model, cel, pattern_message
+from kubeswarm_api.spec_algorithm import Algorithm
 from kubeswarm_api.spec_environment import Environment
 from kubeswarm_api.spec_model import ModelSource
-
-
-class Correction(Model):
-    """How an update is corrected for samples that another policy made (engine, stale or foreign)."""
-
-    kind: Literal["tis", "none"] = Field(
-        default="tis",
-        description="tis: truncated importance sampling of each token by the learner's over the sampler's probability.",
-    )
-    cap: float = Field(default=2.0, ge=1, le=100, description="The weight at which tis truncates.")
-
-
-class Algorithm(Model):
-    """The policy-gradient update."""
-
-    preset: Literal["grpo"] = Field(
-        default="grpo",
-        description="grpo: group-relative advantages without division by the standard deviation, token-mean loss.",
-    )
-    prompts: int = Field(default=8, ge=1, le=1024, description="Prompts a Node draws each round.")
-    group_size: int = Field(default=8, ge=2, le=256, description="Completions sampled a prompt.")
-    learning_rate: float | None = Field(
-        default=None,
-        gt=0,
-        le=1,
-        description="Peak learning rate. Left out: 4e-4 with a low-rank adapter, 2e-5 without.",
-    )
-    clip_low: float = Field(default=0.2, ge=0, lt=1, description="Lower clip of the policy ratio: 1 - clipLow.")
-    clip_high: float = Field(default=0.2, ge=0, le=10, description="Upper clip of the policy ratio: 1 + clipHigh.")
-    max_grad_norm: float = Field(default=1.0, gt=0, le=1000, description="The gradient is scaled down to this norm.")
-    tokens_per_micro_batch: int = Field(
-        default=1024, ge=64, le=1_048_576, description="Tokens of one forward pass: memory, never the result."
-    )
-    correction: Correction = Field(default_factory=Correction, description="Correction for off-policy samples.")
 
 
 class Rollout(Model):
@@ -150,5 +115,10 @@ class TrainingSpec(Model):
             "self.algorithm.prompts * self.algorithm.groupSize <= 16384",
             "algorithm.prompts x algorithm.groupSize is over 16384 completions a round: lower one of them",
             fieldPath=".algorithm",
+        ),
+        cel(
+            "!has(self.algorithm.decayRounds) || self.rounds <= self.algorithm.decayRounds",
+            "rounds is over algorithm.decayRounds, where the learning rate is 0: raise decayRounds or lower rounds",
+            fieldPath=".rounds",
         ),
     )

@@ -43,7 +43,11 @@ BAD_SWARMS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
         {"algorithm": {"prompts": 1024, "groupSize": 256}},
         ("spec.algorithm", "over 16384 completions a round: lower one of them"),
     ),
-    ("learning rate 0", {"algorithm": {"learningRate": 0}}, ("spec.algorithm.learningRate", "greater than 0")),
+    (
+        "negative learning rate",
+        {"algorithm": {"learningRate": -1}},
+        ("spec.algorithm.learningRate", "greater than or equal to 0"),
+    ),
     ("clip of 1", {"algorithm": {"clipLow": 1}}, ("spec.algorithm.clipLow", "less than 1")),
     (
         "truncation under 1",
@@ -51,6 +55,53 @@ BAD_SWARMS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
         ("spec.algorithm.correction.cap", "greater than or equal to 1"),
     ),
     ("unknown algorithm", {"algorithm": {"preset": "ppo"}}, ("spec.algorithm.preset", 'supported values: "grpo"')),
+    (
+        "a lower clip that cispo has no use for",
+        {"algorithm": {"preset": "cispo", "clipLow": 0.2}},
+        ("spec.algorithm.clipLow", "leave it out, or set surrogate to clip"),
+    ),
+    (
+        "a clip of nothing",
+        {"algorithm": {"preset": "rloo", "clipHigh": 0.2}},
+        ("spec.algorithm.clipHigh", "set surrogate to clip or cispo"),
+    ),
+    (
+        "a clip with no bound",
+        {"algorithm": {"surrogate": "unclipped", "correction": {"kind": "clip"}}},
+        ("spec.algorithm.correction", "set surrogate to clip or cispo"),
+    ),
+    (
+        "a cap without a weight",
+        {"algorithm": {"correction": {"kind": "none", "cap": 2}}},
+        ("spec.algorithm.correction", "correction.cap bounds nothing here"),
+    ),
+    (
+        "a floor of tis",
+        {"algorithm": {"correction": {"floor": 0.5}}},
+        ("spec.algorithm.correction", "set correction.kind to icepop"),
+    ),
+    (
+        "a level without a weight",
+        {"algorithm": {"preset": "cispo", "correction": {"level": "sequence"}}},
+        ("spec.algorithm.correction", "correction.level says nothing without a weight"),
+    ),
+    ("decay to no end", {"algorithm": {"decay": "cosine"}}, ("spec.algorithm.decay", "needs decayRounds")),
+    (
+        "decay within the warm-up",
+        {"algorithm": {"decay": "linear", "decayRounds": 24, "warmupRounds": 24}},
+        ("spec.algorithm.decayRounds", "must be over warmupRounds"),
+    ),
+    (
+        "rounds after the decay",
+        {"algorithm": {"decay": "linear", "decayRounds": 23}},
+        ("spec.rounds", "raise decayRounds or lower rounds"),
+    ),
+    ("more updates than prompts", {"algorithm": {"updates": 9}}, ("spec.algorithm.updates", "raise prompts")),
+    (
+        "an empty band of rewards",
+        {"algorithm": {"minMeanReward": 0.5, "maxMeanReward": 0.5}},
+        ("spec.algorithm.minMeanReward", "must be under maxMeanReward"),
+    ),
     ("frozen sampling", {"rollout": {"temperature": 0}}, ("spec.rollout.temperature", "greater than 0")),
     ("too many workers", {"rollout": {"workers": 5000}}, ("spec.rollout.workers", "less than or equal to 1000")),
     ("negative sharing", {"sharing": {"external": -1}}, ("spec.sharing.external", "greater than or equal to 0")),
@@ -125,6 +176,10 @@ def test_refuses_to_move_a_node(cluster: ControlPlane, namespace: str) -> None:
     cluster.apply(node(namespace))
     _refused(cluster, node(namespace, swarm={"name": "other"}), ("spec.swarm", "make a new Node"))
     _refused(cluster, node(namespace, index=7), ("spec.index", "make a new Node"))
+
+
+def test_takes_a_learning_rate_of_0(cluster: ControlPlane, namespace: str) -> None:
+    cluster.apply(swarm(namespace, algorithm={"learningRate": 0, "preset": "cispo", "clipHigh": 3}))
 
 
 def test_takes_a_change_in_flight(cluster: ControlPlane, namespace: str) -> None:

@@ -45,7 +45,7 @@ def assemble(
     torch.use_deterministic_algorithms(True)
     base = resolve(config.model_dir)
     policy = Policy(base, training.model.lora, training.seed)
-    learner = Learner(policy, training.algorithm, training.rollout.temperature)
+    learner = Learner(policy, training.algorithm, training.rollout)
     progress = resume(place, learner)
     report.samples.before = report.samples.now = progress.samples
     report.show(progress)

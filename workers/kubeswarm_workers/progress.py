@@ -1,6 +1,7 @@
 """What a Node has behind it: the part of a checkpoint that is neither tensors nor random state."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +22,18 @@ class Samples:
     def pending(self) -> int:
         """Sampled, and neither learnt from nor dropped yet."""
         return self.produced - self.trained - sum(self.dropped.values())
+
+    def learn(self, own: int, external: int, filtered: Mapping[str, Mapping[str, int]]) -> "Samples":
+        """After an update that was given `own` and `external` completions and left some out, by origin and reason."""
+        local, foreign = filtered.get("local", {}), filtered.get("external", {})
+        samples = replace(
+            self,
+            trained=self.trained + own - sum(local.values()),
+            external=self.external + external - sum(foreign.values()),
+        )
+        for reason, count in local.items():
+            samples = samples.drop(reason, count)
+        return samples
 
     def drop(self, reason: str, count: int) -> "Samples":
         """`count` fewer pending ones."""

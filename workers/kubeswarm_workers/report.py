@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -18,6 +19,9 @@ from kubeswarm_api.reports import HeldOutReport, NodeReport, Phase
 from kubeswarm_workers.metrics import ProcessFiles, Registry
 from kubeswarm_workers.ports import Exchange
 from kubeswarm_workers.progress import Progress, Samples
+
+if TYPE_CHECKING:  # torch stays out of the attestor and of what starts before its threads are bounded
+    from kubeswarm_workers.learn.step import Update
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +86,24 @@ class Report:
             dropped=progress.foreign_dropped,
             model=progress.model if progress.round else None,
         )
+
+    def show_update(self, update: "Update") -> None:
+        """Puts what the last update did into the metrics."""
+        registry = self.registry
+        registry.gauge(names.LOSS).set(update.loss)
+        registry.gauge(names.GRAD_NORM).set(update.grad_norm)
+        registry.gauge(names.LEARNING_RATE).set(update.learning_rate)
+        if update.reference_kl is not None:
+            registry.gauge(names.REFERENCE_KL).set(update.reference_kl)
+        for origin, read in update.mismatch.items():
+            registry.gauge(names.LOGPROB_GAP).labels(origin).set(read.gap)
+            registry.gauge(names.EFFECTIVE_SAMPLES).labels(origin).set(read.effective)
+            for estimator, value in (("k1", read.k1), ("k3", read.k3)):
+                registry.gauge(names.MISMATCH_KL).labels(origin, estimator).set(value)
+            for quantile, value in (("0.5", read.p50), ("0.99", read.p99), ("1", read.largest)):
+                registry.gauge(names.MISMATCH_RATIO).labels(origin, quantile).set(value)
+            for bound, value in (("clip", read.clipped), ("cap", read.capped), ("mask", read.masked)):
+                registry.gauge(names.BOUNDED).labels(origin, bound).set(value)
 
     def show_held_out(self, held_out: HeldOutReport | None) -> None:
         """Puts the held-out measurements into the report."""

@@ -55,10 +55,10 @@ def play(node: Node, before: Progress) -> Played:
         raise Stopped
 
     with node.report.timed("update", seconds):
-        update = node.learner.update([*rows_of(groups, "local"), *rows_of(taken.groups, "external")])
+        update = node.learner.update([*rows_of(groups, "local"), *rows_of(taken.groups, "external")], number)
         node.refresh_digests(changed_only=True)
     own, external = _completions(groups), _completions(taken.groups)
-    samples = replace(samples, trained=samples.trained + own, external=samples.external + external)
+    samples = samples.learn(own, external, update.filtered)
     node.report.samples.now = samples
     record = _record(node, before.record, batch, to_hex(root))
     progress = replace(

@@ -66,11 +66,7 @@ class Trainer:
         registry = node.report.registry
         registry.counter(names.ROUNDS).inc()
         registry.gauge(names.CHECKPOINT_BYTES).set(checkpoint.size(directory))
-        registry.gauge(names.LOSS).set(played.update.loss)
-        registry.gauge(names.GRAD_NORM).set(played.update.grad_norm)
-        registry.gauge(names.CLIPPED).set(played.update.clipped)
-        for origin, gap in played.update.gap.items():
-            registry.gauge(names.LOGPROB_GAP).labels(origin).set(gap)
+        node.report.show_update(played.update)
         for task, reward in played.rewards.items():
             registry.gauge(names.REWARD).labels(task).set(reward)
         node.report.update(checkpoint=str(directory))
@@ -111,8 +107,10 @@ class Trainer:
                 "loss": update.loss,
                 "lossHex": update.loss.hex(),
                 "gradNorm": round(update.grad_norm, 5),
-                "gap": {origin: round(gap, 6) for origin, gap in update.gap.items()},
-                "clipped": round(update.clipped, 5),
+                "learningRate": update.learning_rate,
+                "mismatch": {origin: read.rounded() for origin, read in update.mismatch.items()},
+                "referenceKl": update.reference_kl,
+                "filtered": update.filtered,
                 "samples": record.samples,
                 "tokens": record.tokens,
                 "taken": played.progress.groups_taken,

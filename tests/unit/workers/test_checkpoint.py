@@ -11,8 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from kubeswarm_api.spec_algorithm import Algorithm
 from kubeswarm_api.spec_model import Lora
-from kubeswarm_api.spec_training import Algorithm
+from kubeswarm_api.spec_training import Rollout
 from kubeswarm_workers.learn import checkpoint, snapshot
 from kubeswarm_workers.learn.batch import Row, Sample
 from kubeswarm_workers.learn.export import export, exported_round
@@ -126,32 +127,32 @@ def rows() -> list[Row]:
 @pytest.mark.parametrize("lora", [None, Lora(rank=4, alpha=8)])
 def test_a_restored_learner_goes_on_bit_for_bit(tiny_model: Path, tmp_path: Path, lora: Lora | None) -> None:
     def learner() -> Learner:
-        return Learner(Policy(tiny_model, lora, seed=3), Algorithm(), 1.0)
+        return Learner(Policy(tiny_model, lora, seed=3), Algorithm(), Rollout())
 
     def digest(of: Learner) -> bytes:
         return policy_digest({each.name: each.digest() for each in of.policy.packed(False)})
 
     first = learner()
-    first.update(rows())
+    first.update(rows(), 1)
     taken, randomness = snapshot.take(first)
     checkpoint.save(tmp_path, 1, taken, {"random": randomness})
-    expected = [first.update(rows()).loss.hex() for _ in range(2)]
+    expected = [first.update(rows(), 1).loss.hex() for _ in range(2)]
     noise = torch.rand(3)
 
     second = learner()
     found = checkpoint.latest(tmp_path)
     assert found is not None
     snapshot.restore(second, found.tensors, found.state["random"])
-    assert [second.update(rows()).loss.hex() for _ in range(2)] == expected
+    assert [second.update(rows(), 1).loss.hex() for _ in range(2)] == expected
     assert torch.equal(torch.rand(3), noise)
     assert digest(second) == digest(first)
 
 
 def test_the_exported_model_is_the_digested_policy(tiny_model: Path, tmp_path: Path) -> None:
     policy = Policy(tiny_model, Lora(rank=4, alpha=8), seed=3)
-    learner = Learner(policy, Algorithm(), 1.0)
+    learner = Learner(policy, Algorithm(), Rollout())
     for _ in range(3):
-        learner.update(rows())
+        learner.update(rows(), 1)
     expected = {each.name: each.digest() for each in policy.packed(False)}
     export(policy, tiny_model, tmp_path / "model", 3)
     saved = load_file(tmp_path / "model" / "model.safetensors")

@@ -15,7 +15,8 @@ import ray
 import ray.cloudpickle
 import torch
 
-from kubeswarm_api.spec_training import Algorithm
+from kubeswarm_api.spec_algorithm import Algorithm
+from kubeswarm_api.spec_training import Rollout
 from kubeswarm_workers.learn.batch import Row, Sample
 from kubeswarm_workers.learn.model import Policy
 from kubeswarm_workers.learn.step import Learner
@@ -65,7 +66,7 @@ def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def learner(tiny_model: Path) -> Learner:
-    return Learner(Policy(tiny_model, None, seed=0), Algorithm(learning_rate=1e-2), 1.0)
+    return Learner(Policy(tiny_model, None, seed=0), Algorithm(learning_rate=1e-2, baseline="none"), Rollout())
 
 
 def spec(model: Path) -> EngineSpec:
@@ -78,7 +79,7 @@ def weights(learner: Learner) -> Weights:
 
 
 def train(learner: Learner) -> None:
-    learner.update([Row(PROMPT, (Sample((50, 51, 52), (-1.0, -1.0, -1.0), 1.0),), "local")])
+    learner.update([Row(PROMPT, (Sample((50, 51, 52), (-1.0, -1.0, -1.0), 1.0),), "local")], round=1)
 
 
 def make(model: Path, engines: int, engine: type[Engine] = Engine) -> Pool:

@@ -5,30 +5,37 @@ instead of G x (P + C).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from kubeswarm_api.rollouts import Group
-from kubeswarm_workers.learn.advantages import group_advantages
+from kubeswarm_api.spec_algorithm import Algorithm
+from kubeswarm_workers.learn.advantages import advantages
+from kubeswarm_workers.learn.aggregation import token_weights
 
 Origin = Literal["local", "external"]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A completion to learn from: token ids and the sampler's log-probabilities, both of shape (T,)."""
+    """A completion to learn from: token ids and the sampler's log-probabilities, both of shape (T,), and its reward.
+
+    The advantage, and the weight of each token in the loss, follow from the whole batch: see `valued` and `weighed`.
+    """
 
     tokens: tuple[int, ...]
     behaviour: tuple[float, ...]
-    advantage: float
+    reward: float
+    advantage: float = 0.0
+    weight: float = 0.0
 
 
 @dataclass(frozen=True)
 class Row:
-    """Samples of one prompt, to be packed behind one copy of it."""
+    """Samples of one prompt, to be packed behind one copy of it: its whole group, until it is split."""
 
     prompt: tuple[int, ...]
     samples: tuple[Sample, ...]
@@ -44,22 +51,45 @@ class Row:
         """Completion tokens: what the loss is over."""
         return sum(len(sample.tokens) for sample in self.samples)
 
+    @property
+    def rewards(self) -> list[float]:
+        """Of each sample."""
+        return [sample.reward for sample in self.samples]
+
+    @property
+    def informative(self) -> bool:
+        """Whether any sample has an advantage: without, a policy gradient is 0."""
+        return any(sample.advantage for sample in self.samples)
+
 
 def rows_of(groups: Sequence[Group], origin: Origin) -> list[Row]:
-    """A row a group, with advantages within each group."""
+    """A row a group."""
     return [
         Row(
             tuple(group.prompt_tokens),
-            tuple(
-                Sample(tuple(each.tokens), tuple(each.logprobs), advantage)
-                for each, advantage in zip(
-                    group.completions, group_advantages([each.reward for each in group.completions]), strict=True
-                )
-            ),
+            tuple(Sample(tuple(each.tokens), tuple(each.logprobs), each.reward) for each in group.completions),
             origin,
         )
         for group in groups
     ]
+
+
+def valued(rows: Sequence[Row], algorithm: Algorithm) -> list[Row]:
+    """The same rows, a group each, with advantages."""
+    values = advantages([row.rewards for row in rows], algorithm.choices())
+    return [_with(row, "advantage", group) for row, group in zip(rows, values, strict=True)]
+
+
+def weighed(rows: Sequence[Row], algorithm: Algorithm, max_tokens: int) -> list[Row]:
+    """The same rows, a group each, with the weights of their tokens; they are the whole of one optimiser step."""
+    lengths = [[len(sample.tokens) for sample in row.samples] for row in rows]
+    weights = token_weights(lengths, algorithm.choices().aggregation, max_tokens)
+    return [_with(row, "weight", group) for row, group in zip(rows, weights, strict=True)]
+
+
+def _with(row: Row, field: str, values: Sequence[float]) -> Row:
+    samples = zip(row.samples, values, strict=True)
+    return replace(row, samples=tuple(replace(sample, **{field: value}) for sample, value in samples))
 
 
 def split(row: Row, tokens: int) -> list[Row]:
@@ -91,7 +121,7 @@ class Tensors:
     """B packed rows, padded on the right to L tokens, with N completion tokens in all.
 
     attend_B_1_L_L is True where a query (third axis) sees a key; rows_N and columns_N say where the hidden state is
-    that predicts each completion token.
+    that predicts each completion token; sequences_N numbers the completions from 0.
     """
 
     tokens_B_L: Tensor
@@ -102,6 +132,8 @@ class Tensors:
     targets_N: Tensor
     behaviour_N: Tensor
     advantages_N: Tensor
+    weights_N: Tensor
+    sequences_N: Tensor
     local_N: Tensor
 
 
@@ -140,5 +172,7 @@ def collate(rows: Sequence[Row], device: torch.device) -> Tensors:
         torch.tensor([token for _, sample in samples for token in sample.tokens], device=device),
         torch.tensor([value for _, sample in samples for value in sample.behaviour], device=device),
         torch.tensor([sample.advantage for _, sample in samples for _ in sample.tokens], device=device),
+        torch.tensor([sample.weight for _, sample in samples for _ in sample.tokens], device=device),
+        torch.tensor([number for number, (_, sample) in enumerate(samples) for _ in sample.tokens], device=device),
         torch.tensor([row.origin == "local" for row, sample in samples for _ in sample.tokens], device=device),
     )

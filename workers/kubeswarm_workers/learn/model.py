@@ -71,10 +71,15 @@ class Policy:
         model.config.use_cache = False
         self.lora = lora
         self.model: Any = model
+        self._directory = directory
+        self._reference: Any = None
+        self._adapter: peft.PeftModel | None = None
         self._names = {id(parameter): name for name, parameter in model.named_parameters()}
         if lora is not None:
             config = peft.LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules="all-linear", lora_dropout=0.0)
-            peft.get_peft_model(model, config, adapter_name=ADAPTER, autocast_adapter_dtype=True)
+            adapted = peft.get_peft_model(model, config, adapter_name=ADAPTER, autocast_adapter_dtype=True)
+            assert isinstance(adapted, peft.PeftModel)
+            self._adapter = adapted
             for layer in self._adapted.values():
                 layer.cast_input_dtype_enabled = False  # or each adapter keeps an fp32 copy of its input
         self.vocabulary: int = model.config.vocab_size
@@ -90,11 +95,32 @@ class Policy:
         Only the hidden states that predict a completion token go through the output layer: its logits are the largest
         tensor of the pass.
         """
+        return self._logprobs(self.model, batch, temperature)
+
+    @torch.no_grad()
+    def reference_logprobs(self, batch: Tensors, temperature: float) -> Tensor:
+        """The same under the base model, without gradient: the adapter switched off, or a frozen copy."""
+        if self._adapter is not None:
+            with self._adapter.disable_adapter():
+                return self._logprobs(self.model, batch, temperature)
+        if self._reference is None:
+            reference: Any = AutoModelForCausalLM.from_pretrained(
+                self._directory, dtype=self.dtype, attn_implementation="sdpa"
+            )
+            self._reference = reference.to(self.device).eval().requires_grad_(False)
+            self._reference.config.use_cache = False
+        return self._logprobs(self._reference, batch, temperature)
+
+    def save_memory(self) -> None:
+        """Keeps no activations of the layers from now on: the backward pass computes them again."""
+        self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+
+    def _logprobs(self, model: Any, batch: Tensors, temperature: float) -> Tensor:
         with self._precision():
-            hidden_B_L_D = self.model.base_model(
+            hidden_B_L_D = model.base_model(
                 input_ids=batch.tokens_B_L, position_ids=batch.positions_B_L, attention_mask=batch.attend_B_1_L_L
             ).last_hidden_state
-            logits_N_V = self.model.get_output_embeddings()(hidden_B_L_D[batch.rows_N, batch.columns_N])
+            logits_N_V = model.get_output_embeddings()(hidden_B_L_D[batch.rows_N, batch.columns_N])
         logits_N_V = logits_N_V.float()
         if temperature != 1.0:
             logits_N_V = logits_N_V / temperature
