@@ -89,3 +89,11 @@ steady: setup  ## Ten minutes after the demo: what the operator wrote, from the 
 	$(RUN)/python -m hack.demo steady
 demo-down: setup  ## Remove what the demo made
 	$(RUN)/python -m hack.demo down
+
+.PHONY: bench-operator
+BENCH_IDLE ?= 60
+BENCH_COUNT ?= 100
+bench-operator: setup  ## The operator beside KubeRay on one API server with kwok's nodes; into docs/benchmarks
+	for namespaces in 1 100; do for operator in kubeswarm kuberay-1 kuberay-10; do \
+		$(RUN)/python -m hack.bench.operator $$operator --count $(BENCH_COUNT) --namespaces $$namespaces \
+			--idle $(BENCH_IDLE) $$(if [ $$namespaces = 1 ]; then echo --neighbour; fi); done; done

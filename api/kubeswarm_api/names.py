@@ -61,6 +61,11 @@ def node_name(swarm: str, index: int) -> str:
     return f"{swarm}-{index}"
 
 
+def budget_name(swarm: str) -> str:
+    """The disruption budget of a Swarm's heads."""
+    return f"{swarm}-heads"
+
+
 def head_name(node: str) -> str:
     """The StatefulSet of the head, and its headless Service."""
     return f"{node}-head"

@@ -86,6 +86,9 @@ class NodeStatus(Model):
         description="Its identity on the chain (0x, from its first key's address).",
     )
     round: int = Field(default=0, description="The last finished round.")
+    stop_round: int | None = Field(
+        default=None, description="The round after which training ends early, by spec.stopWhen."
+    )
     reward: str | None = Field(default=None, max_length=16, description="Mean reward of the last round.")
     held_out: HeldOut | None = Field(default=None, description="Reward on the held-out set.")
     attested_rounds: int = Field(default=0, description="Rounds on the chain.")

@@ -3,6 +3,7 @@
 from pydantic import Field, JsonValue
 
 from kubeswarm_api.base import Model
+from kubeswarm_api.spec_life import FailurePolicy, StopWhen
 from kubeswarm_api.spec_training import Attestation, Identity, Storage, TrainingSpec
 
 
@@ -34,6 +35,16 @@ class PlacedSpec(TrainingSpec):
     storage: Storage = Field(default_factory=Storage, description="The claim of checkpoints and spool.")
     attest: Attestation = Field(default_factory=Attestation, description="When rounds are attested.")
     identity: Identity = Field(default_factory=Identity, description="The Node's persistent key.")
+    stop_when: StopWhen = Field(default_factory=StopWhen, description="What ends training before its rounds are done.")
+    failure_policy: FailurePolicy = Field(
+        default_factory=FailurePolicy, description="What ends training as Failed. Left out: nothing."
+    )
+    ttl_seconds_after_finished: int | None = Field(
+        default=None,
+        ge=0,
+        description="Delete a Swarm, or a Node that stands alone, so many seconds after it is Complete or Failed, with "
+        "its volumes: take the model out before. Left out: it stays.",
+    )
     template: PodTemplates = Field(
         default_factory=PodTemplates, description="Your own pod settings, merged over the built ones."
     )

@@ -12,6 +12,8 @@ VALUES = REPOSITORY / "hack" / "demo" / "values.yaml"
 RELEASE = "kubeswarm"
 NAMESPACE = "kubeswarm-system"
 PATIENCE = "10m"
+#: Images of which the tag stays the same when they don't, and whose pods' annotations restart them then.
+RESTARTED = {"operator": "operator", "chain": "devChain", "nats": "nats"}
 
 
 def install(target: Target, builds: Mapping[str, str]) -> None:
@@ -19,8 +21,9 @@ def install(target: Target, builds: Mapping[str, str]) -> None:
     _settle(target)
     words = ["upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--create-namespace"]
     words += ["--values", str(VALUES), "--wait", "--timeout", PATIENCE]
-    if "operator" in builds:  # the tag stays the same when the image doesn't: this restarts it
-        words += ["--set-string", f"operator.podAnnotations.kubeswarm\\.dev/build={builds['operator']}"]
+    for image, values in RESTARTED.items():
+        if image in builds:
+            words += ["--set-string", f"{values}.podAnnotations.kubeswarm\\.dev/build={builds[image]}"]
     target.run_helm(*words)
 
 

@@ -11,6 +11,7 @@ from kubeswarm_api.encoding import canonical_json, digest
 from kubeswarm_api.names import FIELD_MANAGER
 from kubeswarm_operator.decide.children import APPLIED_ANNOTATION, controls, differs, obsolete, stamped
 from kubeswarm_operator.kube import ApiError, Conflict, Kube, Unavailable
+from kubeswarm_operator.observe.parsing import Memo
 from kubeswarm_operator.observe.store import Store
 from kubeswarm_operator.resources import SECRETS, Object, Resource, resource_of
 
@@ -34,12 +35,16 @@ class Applier:
         self._kube = kube
         self._store = store
         self._settled: dict[tuple[str, str, str], tuple[str, str]] = {}
+        self._same: Memo[None] = Memo(_REMEMBERED)  # live objects that were found to be as their manifest
         self._applied: set[str] = set()
 
     async def apply(self, manifests: Iterable[Object]) -> int:
-        """Brings each object to its manifest; returns how many were written. Raises Refused after having tried all."""
+        """Brings each object to its stamped manifest; returns how many were written.
+
+        Raises Refused after having tried all.
+        """
         written, refusal = 0, None
-        for manifest in map(stamped, manifests):
+        for manifest in manifests:
             try:
                 written += await self._apply_one(manifest)
             except Unavailable:
@@ -59,10 +64,14 @@ class Applier:
                 return True
             except Conflict:
                 live = await self._ours(resource, manifest)
+        stamp = meta["annotations"][APPLIED_ANNOTATION]
+        known = (live["metadata"].get("resourceVersion"), stamp)
+        if self._same.has(live["metadata"]["uid"], known):
+            return False
         if not differs(live, manifest) or "deletionTimestamp" in live["metadata"]:
+            self._same.put(live["metadata"]["uid"], known, None)
             return False  # if it is going, its end brings the next pass
         key = (manifest["kind"], meta["namespace"], meta["name"])
-        stamp = meta["annotations"][APPLIED_ANNOTATION]
         if self._settled.get(key) == (stamp, _content(live)):
             return False  # the server, or a webhook, has said otherwise to the same manifest
         answer = await self._write(resource, live, manifest)

@@ -1,16 +1,18 @@
 """What passes work with: made once at start, handed to every pass."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kubeswarm_api.operator_config import OperatorConfig
 from kubeswarm_operator.apply import Applier
 from kubeswarm_operator.chain import ChainView
 from kubeswarm_operator.exchange_link import ExchangeLink
 from kubeswarm_operator.kube import Kube
+from kubeswarm_operator.observe.parsing import Memo
 from kubeswarm_operator.observe.reports import ReportPoller
 from kubeswarm_operator.observe.store import Key, Store
 from kubeswarm_operator.queue import WorkQueue
 from kubeswarm_operator.report import Reporter
+from kubeswarm_operator.resources import Object
 
 
 @dataclass(frozen=True)
@@ -28,3 +30,4 @@ class Context:
     exchange: ExchangeLink
     swarm_queue: WorkQueue[Key]
     node_queue: WorkQueue[Key]
+    built: Memo[list[Object]] = field(default_factory=Memo)  # Nodes' manifests by what they were built from

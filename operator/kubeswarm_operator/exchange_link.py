@@ -27,8 +27,8 @@ from kubeswarm_operator.resources import SECRETS, Object
 log = logging.getLogger(__name__)
 #: Seconds between looks at each stream: it may have been lost with the server's disk.
 CHECK_SECONDS = 60.0
-#: Streams that the server's disk is planned for.
-STREAMS = 16
+#: The server's configuration in its Secret.
+CONF_KEY = "nats.conf"
 
 
 class ExchangeLink:
@@ -74,17 +74,25 @@ class ExchangeLink:
             except Conflict:
                 live = await kube.get(SECRETS, self._namespace, settings.secret)
         data = {key: b64decode(value).decode() for key, value in ((live or {}).get("data") or {}).items()}
-        return Keyring.from_secret(data)
+        keyring = Keyring.from_secret(data)
+        if data.get(CONF_KEY) != nats_conf(keyring):  # made by another version: the server reads it when it starts
+            patch = {"data": {CONF_KEY: _encoded(nats_conf(keyring))}}
+            await kube.merge(SECRETS, self._namespace, settings.secret, patch)
+            log.info("brought the exchange server's configuration up to date", extra={"secret": settings.secret})
+        return keyring
 
     def _secret(self, settings: ExchangeSettings, keyring: Keyring) -> Object:
-        conf = nats_conf(keyring, settings.stream_max_bytes * STREAMS)
-        plain = {**keyring.to_secret(), "nats.conf": conf, "admin.creds": admin_credentials(keyring)}
+        plain = {
+            **keyring.to_secret(),
+            CONF_KEY: nats_conf(keyring),
+            "admin.creds": admin_credentials(keyring),
+        }
         return {
             "apiVersion": SECRETS.api_version,
             "kind": SECRETS.kind,
             "metadata": {"namespace": self._namespace, "name": settings.secret, "labels": {APP_LABEL: APP}},
             "type": "Opaque",
-            "data": {key: b64encode(value.encode()).decode() for key, value in plain.items()},
+            "data": {key: _encoded(value) for key, value in plain.items()},
         }
 
     def minted_for(self, swarm_id: str, node_id: str) -> str | None:
@@ -132,3 +140,7 @@ class ExchangeLink:
         if self._settings is not None and self._keyring is not None:
             self._checked.pop(swarm_id, None)
             await delete_stream(self._settings.url, admin_credentials(self._keyring), swarm_id)
+
+
+def _encoded(value: str) -> str:
+    return b64encode(value.encode()).decode()

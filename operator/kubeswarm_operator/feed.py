@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from kubeswarm_api.names import FIELD_MANAGER, MANAGED_BY_LABEL, NODE_LABEL
+from kubeswarm_api.names import FIELD_MANAGER, MANAGED_BY_LABEL, NODE_LABEL, SWARM_LABEL
 from kubeswarm_operator.kube import ApiError, Kube
 from kubeswarm_operator.observe.snapshot import ChainFacts
 from kubeswarm_operator.observe.store import Key, Store, key_of
@@ -107,6 +107,8 @@ class Feed:
             if swarm:
                 self._swarms.add((namespace, swarm))
         else:
-            node = (body["metadata"].get("labels") or {}).get(NODE_LABEL)
-            if node:
-                self._nodes.add((namespace, node))
+            labels = body["metadata"].get("labels") or {}
+            if NODE_LABEL in labels:
+                self._nodes.add((namespace, labels[NODE_LABEL]))
+            elif SWARM_LABEL in labels:
+                self._swarms.add((namespace, labels[SWARM_LABEL]))

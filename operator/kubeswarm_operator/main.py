@@ -9,6 +9,7 @@ from typing import Any
 
 import kopf
 
+from kubeswarm_api.names import FIELD_MANAGER
 from kubeswarm_operator import telemetry
 from kubeswarm_operator.feed import SELECTOR, Feed
 from kubeswarm_operator.kube import open_session
@@ -59,6 +60,8 @@ async def watch(registry: kopf.OperatorRegistry, namespaces: list[str], stop: as
         registry=registry,
         settings=_settings(),
         standalone=True,
+        # Else kopf asks for the user's name, and a pod's uid has none. Its type is not among what kopf exports.
+        identity=FIELD_MANAGER,  # pyright: ignore[reportArgumentType]
         clusterwide=not namespaces,
         namespaces=namespaces,
     )

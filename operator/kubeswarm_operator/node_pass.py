@@ -14,28 +14,22 @@ from kubeswarm_api.node_config import ExchangeConfig, NodeConfig
 from kubeswarm_api.spec_training import TrainingSpec
 from kubeswarm_operator import node_secrets
 from kubeswarm_operator.apply import NameTaken, Refused
-from kubeswarm_operator.build.claim import claim
-from kubeswarm_operator.build.config_map import config_map, restart_digest
-from kubeswarm_operator.build.deployment import deployment
-from kubeswarm_operator.build.disruption_budget import disruption_budget
 from kubeswarm_operator.build.meta import Owner
-from kubeswarm_operator.build.network_policy import Peers, network_policies
-from kubeswarm_operator.build.secrets import (
-    exchange_secret,
-    identity_secret,
-    ray_secret,
-)
-from kubeswarm_operator.build.service import head_service
-from kubeswarm_operator.build.stateful_set import stateful_set
+from kubeswarm_operator.build.network_policy import Peers
+from kubeswarm_operator.build.objects import objects
+from kubeswarm_operator.build.secrets import exchange_secret, identity_secret
 from kubeswarm_operator.context import Context
+from kubeswarm_operator.decide import ending
 from kubeswarm_operator.decide.completion import progress
+from kubeswarm_operator.decide.expiry import expires_in
 from kubeswarm_operator.decide.health import Problem, pod_ready, problems
 from kubeswarm_operator.decide.identity import swarm_id
 from kubeswarm_operator.decide.node_status import NodeFacts, node_status
 from kubeswarm_operator.decide.replicas import Replicas, replicas
 from kubeswarm_operator.decide.rolling import rolling
 from kubeswarm_operator.observe import looks
-from kubeswarm_operator.observe.snapshot import NodeSnapshot, Reports, parse_spec, parse_status
+from kubeswarm_operator.observe.parsing import parse_spec, parse_status
+from kubeswarm_operator.observe.snapshot import NodeSnapshot, Reports
 from kubeswarm_operator.observe.store import Key
 from kubeswarm_operator.resources import CHILDREN, NODES, PODS, SWARMS, Object
 
@@ -48,13 +42,14 @@ async def node_pass(context: Context, key: Key) -> float | None:
     live = context.store.get(NODES, *key)
     if live is None:
         context.node_queue.forget(key)
+        context.reporter.forget(NODES, key)
         return None
     if "deletionTimestamp" in live["metadata"]:
         return RESYNC
     snapshot = _observe(context, live)
     if snapshot.spec is None:
-        await context.reporter.node(live, snapshot.status, node_status(snapshot, _nothing(snapshot)))
-        return RESYNC
+        again = await context.reporter.report(live, snapshot.status, node_status(snapshot, _nothing(snapshot)))
+        return again or RESYNC
     owner = _owner(snapshot, snapshot.spec)
     swarm = _swarm_id(context, snapshot, snapshot.spec)
     refused: Problem | None = None
@@ -63,18 +58,36 @@ async def node_pass(context: Context, key: Key) -> float | None:
     if swarm is not None:
         try:
             node = await node_secrets.identity(context, owner, snapshot.spec)
-            done = progress(snapshot, swarm, node)
-            facts = replace(facts, swarm_id=swarm, node_id=node, progress=done)
-            facts = replace(facts, replicas=replicas(snapshot.spec, done.complete))
+            facts = _decide(snapshot, snapshot.spec, swarm, node)
             await _apply(context, snapshot, snapshot.spec, owner, facts)
         except Refused as error:
             refused = _refusal(error)
     snapshot = await _look_closer(context, _observe(context, live), snapshot.spec, swarm, facts.replicas)
     found = tuple(problems(snapshot))
     facts = replace(facts, problems=(refused, *found) if refused else found, rolling=rolling(snapshot))
-    await context.reporter.node(live, snapshot.status, node_status(snapshot, facts))
+    status = node_status(snapshot, facts)
+    again = await context.reporter.report(live, snapshot.status, status)
+    left = expires_in(_ttl(snapshot), status.conditions, snapshot.now)
+    if left is not None and left <= 0 and again is None:
+        await context.applier.delete(live)
     settled = not facts.problems and not facts.rolling and _all_ready(snapshot, facts.replicas)
-    return RESYNC if settled else LOOK_AGAIN
+    times = (again, RESYNC if settled else LOOK_AGAIN, ending.seconds_left(snapshot), left)
+    return min(each for each in times if each is not None and each > 0)
+
+
+def _ttl(snapshot: NodeSnapshot) -> int | None:
+    """A Swarm's own Nodes go with it, never before: it would make them again."""
+    owned = any(reference.get("controller") for reference in snapshot.live["metadata"].get("ownerReferences") or [])
+    return None if owned or snapshot.spec is None else snapshot.spec.ttl_seconds_after_finished
+
+
+def _decide(snapshot: NodeSnapshot, spec: NodeSpec, swarm: str, node: str) -> NodeFacts:
+    """How far the Node is, and how many pods it should have."""
+    stop = ending.stop_round(snapshot)
+    done = progress(snapshot, swarm, node, stop)
+    failed = ending.failure(snapshot, done.complete, problems(snapshot))
+    wanted = replicas(spec, done.complete or failed is not None)
+    return NodeFacts(swarm, node, done, wanted, (), False, stop, failed)
 
 
 def _observe(context: Context, live: Object) -> NodeSnapshot:
@@ -156,26 +169,31 @@ async def _apply(context: Context, snapshot: NodeSnapshot, spec: NodeSpec, owner
     assert facts.swarm_id is not None and facts.node_id is not None
     token = await node_secrets.ray_token(context, owner)
     exchange = await node_secrets.exchange_credentials(context, owner, spec, facts.swarm_id, facts.node_id)
-    config = node_config(context, owner, spec, facts.swarm_id)
-    mark = restart_digest(config, token, facts.node_id)
-    images = context.config.images
-    peers = Peers(
-        context.namespace, config.chain.url if config.chain else None, context.exchange.url, bool(spec.model.hub)
+    if facts.stop_round is not None:  # the trainer finds its rounds done, and the attestor posts what is left
+        spec = spec.model_copy(update={"rounds": min(spec.rounds, facts.stop_round)})
+    inputs = (snapshot.live["metadata"]["generation"], spec.rounds, owner, facts.swarm_id, facts.node_id)
+    manifests = context.built.get(
+        owner.uid,
+        (*inputs, token, exchange, facts.replicas),
+        lambda: objects(
+            owner,
+            spec,
+            node_config(context, owner, spec, facts.swarm_id or ""),
+            context.config.images,
+            _peers(context, spec),
+            facts.replicas,
+            (token, facts.node_id or ""),
+            exchange,
+        ),
     )
-    workers = spec.rollout.workers
-    manifests = [
-        ray_secret(owner),
-        claim(owner, spec.storage),
-        config_map(owner, config),
-        head_service(owner),
-        disruption_budget(owner),
-        *network_policies(owner, peers, workers),
-        stateful_set(owner, spec, images, mark, facts.replicas.head, exchange),
-        *([deployment(owner, spec, images, mark, facts.replicas.rollout)] if workers else []),
-    ]
-    kept = [identity_secret(owner, "", True), *([exchange_secret(owner, "")] if exchange else [])]
     await context.applier.apply(manifests)
+    kept = [identity_secret(owner, "", True), *([exchange_secret(owner, "")] if exchange else [])]
     await context.applier.prune(snapshot.children, [*manifests, *kept], owner.uid)
+
+
+def _peers(context: Context, spec: NodeSpec) -> Peers:
+    chain = context.config.chain
+    return Peers(context.namespace, chain.url if chain else None, context.exchange.url, bool(spec.model.hub))
 
 
 def node_config(context: Context, owner: Owner, spec: NodeSpec, swarm: str) -> NodeConfig:

@@ -24,6 +24,7 @@ from kubeswarm_operator.build.secrets import (
     ray_secret,
 )
 from kubeswarm_operator.context import Context
+from kubeswarm_operator.decide.children import stamped
 from kubeswarm_operator.kube import Conflict
 from kubeswarm_operator.resources import SECRETS
 
@@ -39,7 +40,7 @@ async def identity(context: Context, owner: Owner, spec: NodeSpec) -> str:
             await context.applier.create(identity_secret(owner, address, spec.identity.retain, key))
         except Conflict:
             address = await _existing_address(context, owner, name)
-    await context.applier.apply([identity_secret(owner, address, spec.identity.retain)])
+    await context.applier.apply([stamped(identity_secret(owner, address, spec.identity.retain))])
     return node_id(address)
 
 
@@ -82,5 +83,6 @@ async def exchange_credentials(context: Context, owner: Owner, spec: NodeSpec, s
     live = context.store.get(SECRETS, owner.namespace, name)
     minted = ((live or {}).get("metadata", {}).get("annotations") or {}).get(MINTED_FOR_ANNOTATION)
     if live is None or minted != mark or CREDENTIALS_KEY not in live.get("data", {}):
-        await context.applier.apply([exchange_secret(owner, mark, context.exchange.credentials(swarm, node))])
+        fresh = exchange_secret(owner, mark, context.exchange.credentials(swarm, node))
+        await context.applier.apply([stamped(fresh)])
     return name

@@ -18,7 +18,7 @@ _OWNED = ("list", "watch", "create", "patch", "delete")
 
 #: In every namespace that is watched.
 WATCHED_RULES = (
-    Rule(GROUP, ("swarms",), ("list", "watch", "patch")),
+    Rule(GROUP, ("swarms",), ("list", "watch", "patch", "delete")),
     Rule(GROUP, ("swarmnodes",), _OWNED),
     Rule(GROUP, ("swarms/status", "swarmnodes/status"), ("patch",)),
     # Owner references with blockOwnerDeletion need this where that admission plugin is on.
@@ -35,5 +35,5 @@ WATCHED_RULES = (
 #: In the operator's own namespace.
 OWN_RULES = (
     Rule("coordination.k8s.io", ("leases",), ("get", "create", "update")),
-    Rule("", ("secrets",), ("get", "create")),
+    Rule("", ("secrets",), ("get", "create", "patch")),
 )

@@ -50,6 +50,8 @@ async def run(config: OperatorConfig) -> int:
 
 def _assemble(config: OperatorConfig, namespace: str, kube: Kube, lease: Lease) -> tuple[Context, Feed]:
     store = Store()
+    swarm_queue: WorkQueue[Key] = WorkQueue()
+    node_queue: WorkQueue[Key] = WorkQueue()
     chain = ChainView(
         config.chain,
         lambda: chain_targets(store, context.chain.facts),
@@ -62,14 +64,14 @@ def _assemble(config: OperatorConfig, namespace: str, kube: Kube, lease: Lease) 
         kube=kube,
         store=store,
         applier=Applier(kube, store),
-        reporter=Reporter(kube, store),
+        reporter=Reporter(kube, store, lambda: swarm_queue.busy() or node_queue.busy()),
         reports=ReportPoller(store, config.status_poll_seconds, lambda key: feed.node_changed(key)),
         chain=chain,
         exchange=ExchangeLink(config.exchange, namespace, lambda: swarm_ids(store), lambda: feed.all_changed()),
-        swarm_queue=WorkQueue(),
-        node_queue=WorkQueue(),
+        swarm_queue=swarm_queue,
+        node_queue=node_queue,
     )
-    feed = Feed(kube, store, context.swarm_queue, context.node_queue, config.namespaces)
+    feed = Feed(kube, store, swarm_queue, node_queue, config.namespaces)
     return context, feed
 
 

@@ -1,7 +1,9 @@
 """One status patch a pass, only on a difference; and Events for what changed, each told once."""
 
 import logging
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from kubeswarm_api.encoding import digest
@@ -9,49 +11,75 @@ from kubeswarm_api.names import FIELD_MANAGER
 from kubeswarm_api.node import NodeStatus
 from kubeswarm_api.swarm import SwarmStatus
 from kubeswarm_operator.decide.announcements import Announcement, announcements
+from kubeswarm_operator.decide.pressing import pressing
 from kubeswarm_operator.kube import ApiError, Conflict, Kube, NotFound
-from kubeswarm_operator.observe.store import Store
-from kubeswarm_operator.resources import EVENTS, NODES, SWARMS, Object
+from kubeswarm_operator.observe.parsing import wrote_status
+from kubeswarm_operator.observe.store import Key, Store
+from kubeswarm_operator.resources import EVENTS, NODES, SWARMS, Object, Resource
 
 log = logging.getLogger(__name__)
 #: The same Event of an object is counted up in the API at most this often.
 REPEAT_SECONDS = 300.0
+#: Seconds for which a status that only tells of progress waits for more of it: at least, and at most while other keys
+#: wait for a pass.
+PROGRESS_SECONDS, BUSY_SECONDS = 0.5, 5.0
 _REMEMBERED = 4096
 _MESSAGE = 1000
+
+Waiter = tuple[Resource, Key]
 
 
 class Reporter:
     """Writes statuses and Events."""
 
-    def __init__(self, kube: Kube, store: Store) -> None:
+    def __init__(self, kube: Kube, store: Store, busy: Callable[[], bool]) -> None:
         self._kube = kube
         self._store = store
+        self._busy = busy
         self._told: OrderedDict[str, datetime] = OrderedDict()
+        self._waiting: dict[Waiter, float] = {}  # since when a status waits to be written
 
-    async def node(self, live: Object, before: NodeStatus, after: NodeStatus) -> bool:
-        """A Node's status; returns whether it was written."""
-        return await self._report(live, before, after)
-
-    async def swarm(self, live: Object, before: SwarmStatus, after: SwarmStatus) -> bool:
-        """A Swarm's status; returns whether it was written."""
-        return await self._report(live, before, after)
-
-    async def _report(self, live: Object, before: NodeStatus | SwarmStatus, after: NodeStatus | SwarmStatus) -> bool:
-        if before == after:
-            return False
+    async def report(
+        self, live: Object, before: NodeStatus | SwarmStatus, after: NodeStatus | SwarmStatus
+    ) -> float | None:
+        """Writes a status that differs, or returns the seconds after which it is to be looked at again."""
+        meta = live["metadata"]
         resource = NODES if isinstance(after, NodeStatus) else SWARMS
+        waiter = (resource, (meta["namespace"], meta["name"]))
+        if before == after:
+            self._waiting.pop(waiter, None)
+            return None
+        if not pressing(before, after):
+            again = self._wait(waiter)
+            if again is not None:
+                return again
+        self._waiting.pop(waiter, None)
         wanted = after.to_json()
         dropped = dict.fromkeys(before.to_json().keys() - wanted.keys())
-        meta = live["metadata"]
         try:
             patch = {"metadata": {"uid": meta["uid"]}, "status": {**wanted, **dropped}}
             answer = await self._kube.merge(resource, meta["namespace"], meta["name"], patch, "status")
         except (NotFound, Conflict):
-            return False  # deleted, or made anew under the same name
-        self._store.put(resource, answer)
+            return None  # deleted, or made anew under the same name
+        if self._store.put(resource, answer):
+            wrote_status(answer, after)
         for announcement in announcements(before.conditions, after.conditions):
             await self.announce(live, announcement)
-        return True
+        return None
+
+    def forget(self, resource: Resource, key: Key) -> None:
+        """Drops what is remembered of an object that is gone."""
+        self._waiting.pop((resource, key), None)
+
+    def _wait(self, waiter: Waiter) -> float | None:
+        """Seconds that a status should wait for yet; None: it has waited long enough."""
+        now = time.monotonic()
+        waited = now - self._waiting.setdefault(waiter, now)
+        if waited >= BUSY_SECONDS:
+            return None
+        if self._busy():
+            return min(2 * PROGRESS_SECONDS, BUSY_SECONDS - waited)
+        return PROGRESS_SECONDS - waited if waited < PROGRESS_SECONDS else None
 
     async def announce(self, live: Object, announcement: Announcement) -> None:
         """An Event. Failing to write one is logged and otherwise ignored: it holds nothing that status doesn't."""

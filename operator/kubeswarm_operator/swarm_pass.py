@@ -3,21 +3,24 @@
 import logging
 from datetime import UTC, datetime
 
-from kubeswarm_api.names import node_name
+from kubeswarm_api.names import budget_name, node_name
 from kubeswarm_api.swarm import SwarmSpec, SwarmStatus
 from kubeswarm_operator.apply import Refused
+from kubeswarm_operator.build.disruption_budget import disruption_budget
 from kubeswarm_operator.build.meta import Owner
 from kubeswarm_operator.build.node import node
 from kubeswarm_operator.context import Context
 from kubeswarm_operator.decide.announcements import Announcement
-from kubeswarm_operator.decide.children import controls
+from kubeswarm_operator.decide.children import controls, stamped
+from kubeswarm_operator.decide.expiry import expires_in
 from kubeswarm_operator.decide.identity import swarm_id
-from kubeswarm_operator.decide.swarm_nodes import swarm_nodes
+from kubeswarm_operator.decide.swarm_nodes import SwarmNodes, swarm_nodes
 from kubeswarm_operator.decide.swarm_status import swarm_status
 from kubeswarm_operator.exchange import ExchangeUnavailable
-from kubeswarm_operator.observe.snapshot import SwarmSnapshot, parse_spec, parse_status
+from kubeswarm_operator.observe.parsing import parse_spec, parse_status
+from kubeswarm_operator.observe.snapshot import SwarmSnapshot
 from kubeswarm_operator.observe.store import Key
-from kubeswarm_operator.resources import NODES, SWARMS, Object
+from kubeswarm_operator.resources import DISRUPTION_BUDGETS, NODES, SWARMS, Object
 
 log = logging.getLogger(__name__)
 #: Held by a Swarm that may have a stream on the exchange, until that is deleted.
@@ -32,6 +35,7 @@ async def swarm_pass(context: Context, key: Key) -> float | None:
     live = context.store.get(SWARMS, *key)
     if live is None:
         context.swarm_queue.forget(key)
+        context.reporter.forget(SWARMS, key)
         return None
     snapshot = _observe(context, live)
     meta = live["metadata"]
@@ -43,16 +47,20 @@ async def swarm_pass(context: Context, key: Key) -> float | None:
         await _hold(context, live)
         owner = Owner(meta["namespace"], meta["name"], meta["uid"])
         try:
-            await context.applier.apply(node(owner, snapshot.spec, index) for index in plan.indices)
+            await context.applier.apply(_manifests(context, owner, snapshot, plan))
         except Refused as error:
             refusal = f"{error}; change what refuses it, or the spec"
-        for surplus in plan.surplus:
-            if "deletionTimestamp" not in surplus["metadata"]:
-                await context.applier.delete(surplus)
+        for surplus in _surplus(context, plan, owner, snapshot.spec):
+            await context.applier.delete(surplus)
         snapshot = _observe(context, context.store.get(SWARMS, *key) or live)
     status = swarm_status(snapshot, identity, swarm_nodes(snapshot), refusal)
-    await context.reporter.swarm(snapshot.live, snapshot.status, status)
-    return RETRY_REFUSED if refusal else RESYNC
+    again = await context.reporter.report(snapshot.live, snapshot.status, status)
+    ttl = snapshot.spec.ttl_seconds_after_finished if snapshot.spec else None
+    left = expires_in(ttl, status.conditions, snapshot.now)
+    if left is not None and left <= 0 and again is None:
+        await context.applier.delete(snapshot.live)
+    times = (again, left, RETRY_REFUSED if refusal else RESYNC)
+    return min(each for each in times if each is not None and each > 0)
 
 
 def _observe(context: Context, live: Object) -> SwarmSnapshot:
@@ -73,6 +81,31 @@ def _observe(context: Context, live: Object) -> SwarmSnapshot:
         exchange=context.exchange.facts,
         now=datetime.now(UTC),
     )
+
+
+def _manifests(context: Context, owner: Owner, snapshot: SwarmSnapshot, plan: SwarmNodes) -> list[Object]:
+    spec = snapshot.spec
+    assert spec is not None
+    inputs = (snapshot.live["metadata"]["generation"], owner, plan.indices)
+    return context.built.get(
+        owner.uid,
+        inputs,
+        lambda: [
+            stamped(each)
+            for each in (
+                *(node(owner, spec, index) for index in plan.indices),
+                *([disruption_budget(owner)] if spec.nodes > 1 else []),
+            )
+        ],
+    )
+
+
+def _surplus(context: Context, plan: SwarmNodes, owner: Owner, spec: SwarmSpec) -> list[Object]:
+    """What the Swarm has and no longer wants."""
+    budget = context.store.get(DISRUPTION_BUDGETS, owner.namespace, budget_name(owner.name))
+    unwanted = budget is not None and spec.nodes <= 1 and controls(owner.uid, budget)
+    found = [*plan.surplus, *([budget] if budget and unwanted else [])]
+    return [each for each in found if "deletionTimestamp" not in each["metadata"]]
 
 
 async def _hold(context: Context, live: Object) -> None:

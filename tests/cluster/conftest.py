@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
+from hack.cluster.settings import COUNTED
 from kubeswarm_operator.permissions import OWN_RULES, WATCHED_RULES, Rule
 from tests.cluster.control_plane import ROOT, ControlPlane, OperatorProcess, until
 
 PORT_OFFSETS = 1000
-SYSTEM = "kubeswarm-system"
+SYSTEM = COUNTED
 _serial = itertools.count(1)
 
 

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import yaml
 
+from hack.cluster.settings import COUNTED
+
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
 #: How much slower than when it is free a machine may be, before that fails a test.
@@ -108,11 +110,15 @@ class ControlPlane:
             },
         )
 
-    def writes(self, user: str = "operator") -> list[dict[str, Any]]:
-        """The audit log's writes by a user (a service account's name)."""
+    def requests(self, user: str = "operator") -> list[dict[str, Any]]:
+        """The audit log's requests by a user (a service account's name)."""
         lines = (self.state / "logs" / "audit.log").read_text().splitlines()
         events = (json.loads(line) for line in lines)
         return [event for event in events if event["user"].get("username", "").endswith(f":{user}")]
+
+    def writes(self, user: str = "operator") -> list[dict[str, Any]]:
+        """Its writes."""
+        return [event for event in self.requests(user) if event["verb"] not in ("get", "list", "watch")]
 
 
 class OperatorProcess:
@@ -122,11 +128,11 @@ class OperatorProcess:
         self._log = log
         self.port = port
         environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name not in ("USER", "LOGNAME")},
             "KUBECONFIG": str(kubeconfig),
             "KUBESWARM_OPERATOR_CONFIG": str(config),
             "KUBESWARM_OPERATOR_PORT": str(port),
-            "POD_NAMESPACE": "kubeswarm-system",
+            "POD_NAMESPACE": COUNTED,
             "POD_NAME": name,
         }
         command = [sys.executable, "-m", "kubeswarm_operator"]

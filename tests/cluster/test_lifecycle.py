@@ -20,7 +20,6 @@ def expected(name: str, workers: int = 0) -> set[str]:
         f"Node/{name}",
         f"StatefulSet/{name}-head",
         f"Service/{name}-head",
-        f"PodDisruptionBudget/{name}-head",
         f"NetworkPolicy/{name}-head",
         f"ConfigMap/{name}-config",
         f"PersistentVolumeClaim/{name}-data",
@@ -28,6 +27,12 @@ def expected(name: str, workers: int = 0) -> set[str]:
         f"Secret/{name}-ray",
     }
     return made | ({f"Deployment/{name}-rollout", f"NetworkPolicy/{name}-rollout"} if workers else set())
+
+
+def all_expected(nodes: int, workers: int = 0) -> set[str]:
+    """What a Swarm has."""
+    budget = {"PodDisruptionBudget/light-heads"} if nodes > 1 else set[str]()
+    return budget.union(*(expected(f"light-{index}", workers) for index in range(nodes)))
 
 
 def ours(cluster: ControlPlane, namespace: str) -> set[str]:
@@ -59,8 +64,7 @@ def light(cluster: ControlPlane, namespace: str, start: Starter) -> Callable[...
     def light(nodes: int = 1, workers: int = 0, **changes: Any) -> None:
         start()
         cluster.apply(swarm(namespace, nodes=nodes, rollout={"workers": workers}, **changes))
-        wanted = set().union(*(expected(f"light-{index}", workers) for index in range(nodes)))
-        settle(cluster, namespace, wanted)
+        settle(cluster, namespace, all_expected(nodes, workers))
 
     return light
 
@@ -139,9 +143,9 @@ def _uids(cluster: ControlPlane, namespace: str) -> dict[str, str]:
         ("service", "light-0-head", {"spec": {"publishNotReadyAddresses": False}}),
         ("configmap", "light-0-config", {"data": {"node.json": "{}"}}),
         ("networkpolicy", "light-0-head", {"spec": {"ingress": None}}),
-        ("pdb", "light-0-head", {"spec": {"maxUnavailable": 0}}),
+        ("pdb", "light-heads", {"spec": {"maxUnavailable": 0}}),
         ("secret", "light-0-ray", {"metadata": {"labels": {"kubeswarm.dev/node": None}}}),
-        ("pdb", "light-0-head", {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}}),
+        ("pdb", "light-heads", {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}}),
         ("swarmnode", "light-0", {"spec": {"rounds": 3}}),
     ],
 )
@@ -153,7 +157,7 @@ def test_undoes_an_edit(
     name: str,
     edit: dict[str, Any],
 ) -> None:
-    light(workers=1)
+    light(nodes=2 if kind == "pdb" else 1, workers=1)
     before = _owned_part(cluster.get(namespace, kind, name))
     cluster.patch(namespace, kind, name, edit)
     until(lambda: _owned_part(cluster.get(namespace, kind, name)) == before, 20, f"{kind} as it was")
@@ -187,13 +191,13 @@ def test_scales_nodes(cluster: ControlPlane, namespace: str, light: Callable[...
     key = _key(cluster, namespace, "light-2")
     assert key is None
     cluster.kubectl("-n", namespace, "scale", "swarm/light", "--replicas=3")
-    settle(cluster, namespace, expected("light-0") | expected("light-1") | expected("light-2"))
+    settle(cluster, namespace, all_expected(3))
     key = _key(cluster, namespace, "light-2")
     cluster.kubectl("-n", namespace, "scale", "swarm/light", "--replicas=1")
     kept = {"Secret/light-1-identity", "Secret/light-2-identity"}
     settle(cluster, namespace, expected("light-0") | kept)
     cluster.kubectl("-n", namespace, "scale", "swarm/light", "--replicas=3")
-    settle(cluster, namespace, expected("light-0") | expected("light-1") | expected("light-2"))
+    settle(cluster, namespace, all_expected(3))
     assert key is not None
     assert _key(cluster, namespace, "light-2") == key, "the Node comes back with its identity"
 
@@ -263,7 +267,7 @@ def test_deletes_everything_but_the_identity(
 def test_a_restart_changes_nothing(cluster: ControlPlane, namespace: str, start: Starter) -> None:
     first = start()
     cluster.apply(swarm(namespace, nodes=2, rollout={"workers": 1}))
-    settle(cluster, namespace, expected("light-0", 1) | expected("light-1", 1))
+    settle(cluster, namespace, all_expected(2, 1))
     until(lambda: _when(cluster, namespace, "swarm", "light", "Ready", "Unschedulable"), 30, "a settled status")
     time.sleep(2)
     before, written = versions(cluster, namespace), len(_writes(cluster, namespace))
@@ -278,7 +282,7 @@ def test_what_changed_while_nobody_looked_is_done(cluster: ControlPlane, namespa
     start().kill()
     cluster.apply(swarm(namespace, nodes=2))
     start()
-    settle(cluster, namespace, expected("light-0") | expected("light-1"))
+    settle(cluster, namespace, all_expected(2))
 
 
 def test_a_taken_name_is_told_and_left_alone(cluster: ControlPlane, namespace: str, start: Starter) -> None:
@@ -290,7 +294,7 @@ def test_a_taken_name_is_told_and_left_alone(cluster: ControlPlane, namespace: s
     alone = cluster.condition(namespace, "swarmnode", "light-0", "Degraded")
     assert alone and alone["reason"] == "SwarmNotFound"
     cluster.kubectl("-n", namespace, "delete", "swarmnode/light-0")
-    settle(cluster, namespace, expected("light-0") | expected("light-1"))
+    settle(cluster, namespace, all_expected(2))
 
 
 @pytest.mark.parametrize("kind", ["Service", "ConfigMap", "Secret"])

@@ -9,12 +9,12 @@ from kubeswarm_api.conditions import Condition, ConditionType
 #: Conditions whose being False (or True) is told as a warning.
 _WARN_WHEN = {
     ConditionType.DEGRADED: "True",
+    ConditionType.FAILED: "True",
     ConditionType.CHAIN_SYNCED: "False",
     ConditionType.EXCHANGE_READY: "False",
 }
-#: Conditions whose becoming True (or ceasing to be degraded) is told as news.
+#: Conditions whose becoming True (or ceasing to be degraded) is told as news. That pods run is told by Kubernetes.
 _NEWS_WHEN = {
-    ConditionType.READY: "True",
     ConditionType.COMPLETE: "True",
     ConditionType.DEGRADED: "False",
 }

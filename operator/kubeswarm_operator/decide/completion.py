@@ -17,14 +17,19 @@ class Progress:
     complete: bool  # and all are on the chain, where there is one
 
 
-def progress(snapshot: NodeSnapshot, swarm_id: str | None, node_id: str | None) -> Progress:
+def progress(
+    snapshot: NodeSnapshot, swarm_id: str | None, node_id: str | None, stop_round: int | None = None
+) -> Progress:
     """From what the trainer says, what the chain has, and what was recorded when there are no pods to ask.
 
     `trained` needs the trainer's own word once, because after the last round comes the last evaluation; the Complete
-    condition keeps that word when the pods are gone, until more rounds are asked for.
+    condition keeps that word when the pods are gone, until more rounds are asked for. `stop_round`: the round after
+    which training ends early.
     """
     report, status = snapshot.reports.trainer, snapshot.status
     rounds = snapshot.spec.rounds if snapshot.spec else 0
+    if stop_round is not None:
+        rounds = min(rounds, stop_round)
     finished = max(report.round if report else 0, status.round)
     attested = snapshot.chain.attested.get((swarm_id or "", node_id or ""))
     if attested is None or not snapshot.chain.reachable:  # the next best: the attestor's word, and what was known
@@ -32,5 +37,5 @@ def progress(snapshot: NodeSnapshot, swarm_id: str | None, node_id: str | None) 
         attested = max(said, status.attested_rounds)
     recorded = any(c.type == ConditionType.COMPLETE and c.status == "True" for c in status.conditions)
     trained = finished >= rounds > 0 and (recorded or (report is not None and report.phase == Phase.COMPLETE))
-    complete = trained and (recorded or not snapshot.chain.configured or attested >= rounds)
+    complete = trained and (recorded or not snapshot.chain.configured or attested >= max(rounds, finished))
     return Progress(finished, attested, trained, complete)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from kubeswarm_api.conditions import Reason
 from kubeswarm_api.reports import Phase
+from kubeswarm_operator.decide.crash import cause_of, last_words
 from kubeswarm_operator.observe.snapshot import NodeSnapshot
 from kubeswarm_operator.resources import Object
 
@@ -18,6 +19,8 @@ SCHEDULING_GRACE = timedelta(seconds=3)
 BINDING_GRACE = timedelta(seconds=15)
 #: A container that has crashed several times counts as crash-looping for so long after the last time.
 CRASH_MEMORY = timedelta(minutes=2)
+#: A pod that should have ended for so long (deletionTimestamp is when its grace period is over) sits on a lost machine.
+ENDING_GRACE = timedelta(seconds=20)
 _PULL_REASONS = {
     "ErrImagePull",
     "ImagePullBackOff",
@@ -72,25 +75,26 @@ def _missing(snapshot: NodeSnapshot) -> Iterator[Problem]:
 
 def _refused(snapshot: NodeSnapshot) -> Iterator[Problem]:
     for message in snapshot.refusals:
-        yield Problem(Reason.POD_REFUSED, f"the head pod was refused: {message[:_TAIL]}; {_refusal_remedy(message)}")
+        yield _refusal("the head pod was refused", message)
     for (kind, name), live in snapshot.children.items():
         if kind != "Deployment":
             continue
         for condition in live.get("status", {}).get("conditions") or []:
             if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
                 message = condition.get("message", "")
-                yield Problem(
-                    Reason.POD_REFUSED,
-                    f"a pod of Deployment {name} was refused: {message[:_TAIL]}; {_refusal_remedy(message)}",
-                )
+                yield _refusal(f"a pod of Deployment {name} was refused", message)
 
 
-def _refusal_remedy(message: str) -> str:
-    if "exceeded quota" in message or "quota" in message:
-        return "raise the namespace's ResourceQuota, or lower the requests in spec.template"
-    if "PodSecurity" in message:
-        return "remove what violates the namespace's pod security standard from spec.template"
-    return "change spec.template, or the policy that refuses it"
+def _refusal(what: str, message: str) -> Problem:
+    reason, remedy = Reason.POD_REFUSED, "change spec.template, or the policy or webhook that refuses it"
+    if "quota" in message:
+        reason, remedy = (
+            Reason.QUOTA_EXCEEDED,
+            "raise the namespace's ResourceQuota, or lower the requests in spec.template",
+        )
+    elif "PodSecurity" in message:
+        remedy = "remove what violates the namespace's pod security standard from spec.template"
+    return Problem(reason, f"{what}: {message[:_TAIL]}; {remedy}")
 
 
 def _stuck(snapshot: NodeSnapshot) -> Iterator[Problem]:
@@ -158,10 +162,40 @@ def _containers(snapshot: NodeSnapshot) -> Iterator[Problem]:
             if problem:
                 yield problem
         if status.get("phase") == "Failed" and status.get("reason"):
+            yield _failed(pod, status)
+
+
+def _failed(pod: Object, status: Object) -> Problem:
+    """A pod that its kubelet gave up, such as one that was evicted."""
+    message = status.get("message", "")
+    reason = Reason.POD_NOT_READY
+    if "ephemeral" in message or "disk" in message:
+        reason = Reason.VOLUME_FULL
+    elif "memory" in message:
+        reason = Reason.OUT_OF_MEMORY
+    return Problem(
+        reason,
+        f"pod {_name(pod)} failed: {status['reason']}: {message[:_TAIL]}; it is replaced; if that repeats, change its "
+        "requests and limits in spec.template",
+    )
+
+
+def _lost(snapshot: NodeSnapshot) -> Iterator[Problem]:
+    """Pods whose machine is gone: not ready by the control plane's word, while the kubelet's last word was ready."""
+    for pod in snapshot.pods:
+        node = pod.get("spec", {}).get("nodeName") or "unknown"
+        conditions = pod.get("status", {}).get("conditions") or []
+        states = {each["type"]: each["status"] for each in conditions}
+        gated = any(each.get("reason") == "ReadinessGatesNotReady" for each in conditions)
+        silent = states.get("Ready") == "False" and states.get("ContainersReady") == "True" and not gated
+        going = pod["metadata"].get("deletionTimestamp")
+        overdue = going is not None and snapshot.now - datetime.fromisoformat(going) > ENDING_GRACE
+        if (silent and going is None) or overdue:
             yield Problem(
-                Reason.POD_NOT_READY,
-                f"pod {_name(pod)} failed: {status['reason']}: {status.get('message', '')[:_TAIL]}; it is replaced; if "
-                "that repeats, change its requests in spec.template",
+                Reason.NODE_LOST,
+                f"machine {node} of pod {_name(pod)} does not answer: see `kubectl get node {node}`; the pod is "
+                f"replaced once the machine is back or gone: `kubectl delete node {node}` says that it is gone for "
+                "good",
             )
 
 
@@ -201,33 +235,33 @@ def _crash(now: datetime, pod: Object, status: Object, where: str) -> Problem | 
             f"{where} ran out of memory and was killed (restarts: {restarts}): raise its memory limit in "
             "spec.template, or lower algorithm.tokensPerMicroBatch or algorithm.prompts",
         )
+    said = last.get("message") or ""
+    cause = cause_of(said)
     looping = (state.get("waiting") or {}).get("reason") == "CrashLoopBackOff"
-    if looping or (down and restarts) or (recently and restarts > 1):
-        said = _last_words(last.get("message") or "")
+    if looping or (down and restarts) or (recently and restarts > 1) or (cause and (down or recently)):
+        words = last_words(said)
+        remedy = f"; {cause.remedy}" if cause else ""
         return Problem(
-            Reason.CRASH_LOOP,
-            f"{where} ended with exit code {last['exitCode']} (restarts: {restarts}){said}; see `kubectl logs "
-            f"{_name(pod)} -c {status['name']} --previous`",
+            cause.reason if cause else Reason.CRASH_LOOP,
+            f"{where} ended with exit code {last['exitCode']} (restarts: {restarts})"
+            f"{f'; it said: {words}' if words else ''}{remedy}; see `kubectl logs {_name(pod)} -c {status['name']} "
+            "--previous`",
         )
     return None
-
-
-def _last_words(message: str) -> str:
-    """The last line of what a container said, out of a JSON log line's traceback if it is one."""
-    lines = message.replace("\\n", "\n").strip().splitlines()
-    words = lines[-1].strip().rstrip('"}').strip()[-_TAIL:] if lines else ""
-    return f"; it said: {words}" if words else ""
 
 
 def _trainer(snapshot: NodeSnapshot) -> Iterator[Problem]:
     report = snapshot.reports.trainer
     if report is not None and report.phase == Phase.FAILED:
-        yield Problem(Reason.TRAINER_FAILED, report.message or "the trainer failed and gave no reason: see its log")
+        cause = cause_of(report.message)
+        message = report.message or "the trainer failed and gave no reason: see its log"
+        yield Problem(cause.reason if cause else Reason.TRAINER_FAILED, message)
 
 
 DETECTORS: tuple[Callable[[NodeSnapshot], Iterator[Problem]], ...] = (
     _missing,
     _refused,
+    _lost,
     _containers,
     _stuck,
     _trainer,

@@ -24,6 +24,8 @@ class NodeFacts:
     replicas: Replicas
     problems: tuple[Problem, ...]
     rolling: bool  # pods of an older template are still there
+    stop_round: int | None = None  # the round after which training ends early
+    failed: Problem | None = None  # why it has failed for good
 
 
 def node_status(snapshot: NodeSnapshot, facts: NodeFacts) -> NodeStatus:
@@ -37,6 +39,7 @@ def node_status(snapshot: NodeSnapshot, facts: NodeFacts) -> NodeStatus:
         swarm_id=facts.swarm_id or before.swarm_id,
         node_id=facts.node_id or before.node_id,
         round=facts.progress.round,
+        stop_round=facts.stop_round,
         reward=_decimal(report.reward) if report and report.reward is not None else before.reward,
         held_out=_held_out(report) or before.held_out,
         attested_rounds=facts.progress.attested,
@@ -56,6 +59,7 @@ def node_conditions(snapshot: NodeSnapshot, facts: NodeFacts) -> list[Condition]
         _progressing(snapshot, facts),
         _degraded(facts),
         _complete(snapshot, facts),
+        _failed(facts),
         _chain(snapshot),
         _exchange(snapshot),
     ]
@@ -70,7 +74,9 @@ def _ready(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim:
     if snapshot.spec is None:
         return Claim(kind, "False", Reason.INVALID_SPEC, snapshot.invalid)
     if facts.progress.complete:
-        return Claim(kind, "False", Reason.ROUNDS_COMPLETE, f"all {snapshot.spec.rounds} rounds are done; no pods run")
+        return Claim(kind, "False", _done(facts), f"{_rounds(snapshot, facts)} are done; no pods run")
+    if facts.failed is not None:
+        return Claim(kind, "False", facts.failed.reason, facts.failed.message)
     if snapshot.spec.suspend:
         return Claim(kind, "False", Reason.SUSPENDED, "spec.suspend is true: set it to false to go on")
     if facts.problems:
@@ -101,7 +107,9 @@ def _progressing(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim:
     if snapshot.spec is None:
         return Claim(kind, "False", Reason.INVALID_SPEC, snapshot.invalid)
     if facts.progress.complete:
-        return Claim(kind, "False", Reason.ROUNDS_COMPLETE, "nothing is left to do")
+        return Claim(kind, "False", _done(facts), "nothing is left to do")
+    if facts.failed is not None:
+        return Claim(kind, "False", facts.failed.reason, "it has failed")
     if snapshot.spec.suspend:
         return Claim(kind, "False", Reason.SUSPENDED, "spec.suspend is true")
     if facts.progress.trained:
@@ -116,7 +124,26 @@ def _progressing(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim:
     return Claim(kind, "True", Reason.TRAINING, f"training {snapshot.spec.rounds} rounds")
 
 
+def _done(facts: NodeFacts) -> Reason:
+    return Reason.ROUNDS_COMPLETE if facts.stop_round is None else Reason.STOPPED_EARLY
+
+
+def _rounds(snapshot: NodeSnapshot, facts: NodeFacts) -> str:
+    wanted = snapshot.spec.rounds if snapshot.spec else 0
+    if facts.stop_round is None:
+        return f"all {wanted} rounds"
+    return f"{facts.progress.round} of {wanted} rounds, where spec.stopWhen ends it,"
+
+
+def _failed(facts: NodeFacts) -> Claim:
+    if facts.failed is not None:
+        return Claim(ConditionType.FAILED, "True", facts.failed.reason, facts.failed.message)
+    return Claim(ConditionType.FAILED, "False", Reason.AS_EXPECTED, "")
+
+
 def _degraded(facts: NodeFacts) -> Claim:
+    if facts.failed is not None:
+        return Claim(ConditionType.DEGRADED, "True", facts.failed.reason, facts.failed.message)
     if facts.problems:
         message = "; ".join(problem.message for problem in facts.problems[:3])
         return Claim(ConditionType.DEGRADED, "True", facts.problems[0].reason, message)
@@ -126,7 +153,8 @@ def _degraded(facts: NodeFacts) -> Claim:
 def _complete(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim:
     kind = ConditionType.COMPLETE
     if facts.progress.complete:
-        return Claim(kind, "True", Reason.ROUNDS_COMPLETE, "all rounds are trained, and attested if there is a chain")
+        message = f"{_rounds(snapshot, facts)} are trained, and attested if there is a chain"
+        return Claim(kind, "True", _done(facts), message)
     if facts.progress.trained:
         return Claim(kind, "False", Reason.ATTESTING, "all rounds are trained; not all are on the chain yet")
     return Claim(kind, "False", Reason.ROUNDS_REMAIN, "rounds remain")

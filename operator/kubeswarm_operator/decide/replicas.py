@@ -13,8 +13,8 @@ class Replicas:
     rollout: int
 
 
-def replicas(spec: NodeSpec, complete: bool) -> Replicas:
-    """None while suspended, and none when all is done: memory and accelerators are free again; the rest stays."""
-    if spec.suspend or complete:
+def replicas(spec: NodeSpec, finished: bool) -> Replicas:
+    """None while suspended, and none when it is complete or has failed: memory and accelerators are free again."""
+    if spec.suspend or finished:
         return Replicas(0, 0)
     return Replicas(1, spec.rollout.workers)

@@ -10,7 +10,8 @@ from kubeswarm_api.swarm import SwarmStatus
 from kubeswarm_operator.decide.children import controls
 from kubeswarm_operator.decide.conditions import Claim, conditions, unchanged
 from kubeswarm_operator.decide.swarm_nodes import SwarmNodes
-from kubeswarm_operator.observe.snapshot import SwarmSnapshot, parse_status
+from kubeswarm_operator.observe.parsing import parse_status
+from kubeswarm_operator.observe.snapshot import SwarmSnapshot
 from kubeswarm_operator.resources import Object
 
 
@@ -60,6 +61,7 @@ def _conditions(
         _progressing(snapshot, plan, named),
         _degraded(snapshot, plan, named, refusal),
         _complete(snapshot, plan, named),
+        _failed(snapshot, plan, named),
         _chain(snapshot, swarm_id),
         _exchange(snapshot),
     ]
@@ -67,10 +69,27 @@ def _conditions(
     return conditions(claims, snapshot.status.conditions, generation, snapshot.now)
 
 
-def _all_complete(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]]) -> bool:
+def _all_are(
+    snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]], *kinds: ConditionType
+) -> bool:
+    """Whether all Nodes that are wanted are there, and each is one of these."""
     if snapshot.spec is None or snapshot.spec.nodes == 0 or plan.surplus or len(named) != snapshot.spec.nodes:
         return False
-    return all(_is(status, ConditionType.COMPLETE) for _, status in named)
+    return all(any(_is(status, kind) for kind in kinds) for _, status in named)
+
+
+def _all_complete(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]]) -> bool:
+    return _all_are(snapshot, plan, named, ConditionType.COMPLETE)
+
+
+def _failed(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]]) -> Claim:
+    """A Swarm has failed when nothing of it goes on and a Node has failed."""
+    kind = ConditionType.FAILED
+    bad = [name for name, status in named if _is(status, kind)]
+    if bad and _all_are(snapshot, plan, named, ConditionType.COMPLETE, kind):
+        message = f"{len(bad)} of {len(named)} Nodes have failed, {bad[0]} among them; no pods run"
+        return Claim(kind, "True", Reason.NODES_FAILED, message)
+    return Claim(kind, "False", Reason.AS_EXPECTED, "")
 
 
 def _ready(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]], refusal: str) -> Claim:

@@ -16,6 +16,8 @@ CLIENT_PORT = 4222
 #: /healthz for probes, /varz and /jsz for metrics; it changes nothing.
 MONITORING_PORT = 8222
 STORE_DIR = "/data"
+#: Environment variable of the server with the bytes of disk that all streams may take together: it belongs to the disk.
+STORE_BYTES_VARIABLE = "KUBESWARM_STORE_BYTES"
 #: A message is a batch and its headers.
 MAX_MESSAGE_BYTES = MAX_BATCH_BYTES + 4096
 #: What the streams' account does for the Nodes' account.
@@ -24,14 +26,13 @@ SERVICES = {"publish": "kubeswarm.*.groups.*", "read": "$JS.API.DIRECT.GET.*"}
 
 def nats_conf(
     keyring: Keyring,
-    store_bytes: int,
     store_dir: str = STORE_DIR,
     client_port: int = CLIENT_PORT,
     monitoring_port: int = MONITORING_PORT,
 ) -> str:
     """nats.conf. Equal arguments give equal text, so that it can be compared with the one in use.
 
-    It holds public keys and signed tokens, no private key. `store_bytes`: disk that all streams may take together.
+    It holds public keys and signed tokens, no private key.
     """
     system, streams, nodes = map(jwt.public_key, (keyring.system, keyring.streams, keyring.nodes))
     accounts = {
@@ -41,7 +42,7 @@ def nats_conf(
             streams,
             "streams",
             {
-                "limits": _limits(disk_storage=store_bytes, streams=jwt.UNLIMITED, max_bytes_required=True),
+                "limits": _limits(disk_storage=jwt.UNLIMITED, streams=jwt.UNLIMITED, max_bytes_required=True),
                 "exports": [
                     {"name": name, "type": "service", "subject": subject} for name, subject in SERVICES.items()
                 ],
@@ -70,7 +71,7 @@ max_connections: 4096
 jetstream {{
   store_dir: "{store_dir}"
   max_memory_store: 0
-  max_file_store: {store_bytes}
+  max_file_store: ${STORE_BYTES_VARIABLE}
 }}
 operator: {jwt.operator_token(keyring.operator, system)}
 system_account: {system}

@@ -3,9 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
-
-from pydantic import ValidationError
 
 from kubeswarm_api.node import NodeSpec, NodeStatus
 from kubeswarm_api.reports import AttestorReport, NodeReport
@@ -79,27 +76,3 @@ class NodeSnapshot:
     chain: ChainFacts
     exchange: ExchangeFacts
     now: datetime
-
-
-Spec = TypeVar("Spec", SwarmSpec, NodeSpec)
-Status = TypeVar("Status", SwarmStatus, NodeStatus)
-
-
-def parse_spec(kind: type[Spec], live: Object) -> tuple[Spec | None, str]:
-    """The typed spec, or None with a message that names the fields that are wrong."""
-    try:
-        return kind.model_validate(live.get("spec") or {}), ""
-    except ValidationError as error:
-        problems = [
-            f"spec.{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-            for problem in error.errors(include_url=False)
-        ]
-        return None, "; ".join(problems[:8])[:2000]
-
-
-def parse_status(kind: type[Status], live: Object) -> Status:
-    """The typed status; an empty one where it was written by something else."""
-    try:
-        return kind.model_validate(live.get("status") or {})
-    except ValidationError:
-        return kind()

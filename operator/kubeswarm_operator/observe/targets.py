@@ -7,7 +7,8 @@ from kubeswarm_api.spec_training import TrainingSpec
 from kubeswarm_api.swarm import SwarmSpec, SwarmStatus
 from kubeswarm_operator.chain import NodeTarget, SwarmTarget, Targets
 from kubeswarm_operator.decide.identity import salt, swarm_id
-from kubeswarm_operator.observe.snapshot import ChainFacts, parse_spec, parse_status
+from kubeswarm_operator.observe.parsing import parse_spec, parse_status
+from kubeswarm_operator.observe.snapshot import ChainFacts
 from kubeswarm_operator.observe.store import Store
 from kubeswarm_operator.resources import NODES, SWARMS
 

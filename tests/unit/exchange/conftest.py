@@ -1,5 +1,6 @@
 """A real NATS server, configured by the operator's own functions."""
 
+import os
 import socket
 import subprocess
 import time
@@ -13,6 +14,7 @@ import pytest
 from hack.cluster.binaries import ensure_programs
 from hack.cluster.layout import cache_folder
 from kubeswarm_operator.exchange import Keyring, nats_conf, new_keyring
+from kubeswarm_operator.exchange.server import STORE_BYTES_VARIABLE
 
 
 class Server:
@@ -27,9 +29,10 @@ class Server:
 
     def start(self) -> None:
         conf = self._folder / "nats.conf"
-        conf.write_text(nats_conf(self.keyring, 1 << 30, str(self._folder / "data"), self.port, self.monitoring_port))
+        conf.write_text(nats_conf(self.keyring, str(self._folder / "data"), self.port, self.monitoring_port))
+        environment = {**os.environ, STORE_BYTES_VARIABLE: str(1 << 30)}
         with (self._folder / "nats.log").open("ab") as log:
-            self._process = subprocess.Popen([self._program, "-c", conf], stdout=log, stderr=log)
+            self._process = subprocess.Popen([self._program, "-c", conf], env=environment, stdout=log, stderr=log)
         deadline = time.monotonic() + 20
         while True:
             try:

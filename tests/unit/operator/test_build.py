@@ -63,7 +63,7 @@ def test_small_objects(snapshot: SnapshotAssertion) -> None:
         claim(OWNER, spec.storage),
         config_map(OWNER, node_config(spec)),
         head_service(OWNER),
-        disruption_budget(OWNER),
+        disruption_budget(SWARM),
         *network_policies(OWNER, PEERS, workers=2),
         identity_secret(OWNER, "0xabc", retain=True),
         identity_secret(OWNER, "0xabc", retain=False, key="0x01"),

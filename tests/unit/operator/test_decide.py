@@ -3,6 +3,7 @@
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from kubeswarm_operator.decide.completion import progress
 from kubeswarm_operator.decide.conditions import Claim, conditions
 from kubeswarm_operator.decide.funding import WEI, to_wei, top_ups
 from kubeswarm_operator.decide.identity import swarm_id
+from kubeswarm_operator.decide.pressing import pressing
 from kubeswarm_operator.decide.replicas import Replicas, replicas
 from kubeswarm_operator.decide.rolling import rolling
 from kubeswarm_operator.decide.swarm_nodes import swarm_nodes
@@ -158,11 +160,50 @@ def test_news_is_told_once_and_a_healthy_start_is_none() -> None:
     healthy = _condition(ConditionType.DEGRADED, "False", "AsExpected")
     assert announcements([], [healthy]) == []
     ready = _condition(ConditionType.READY, "True", "Training", "all pods are ready")
-    assert [each.type for each in announcements([], [ready])] == ["Normal"]
+    assert announcements([], [ready]) == [], "Kubernetes tells that the pods run"
+    complete = _condition(ConditionType.COMPLETE, "True", "RoundsComplete", "all rounds are done")
+    assert [each.type for each in announcements([], [complete])] == ["Normal"]
     recovered = announcements([_condition(ConditionType.DEGRADED, "True", "CrashLoop")], [healthy])
     assert [each.reason for each in recovered] == ["AsExpected"]
     unready = _condition(ConditionType.READY, "False", "PodNotReady")
     assert announcements([ready], [unready]) == []
+
+
+# --- what is written at once ------------------------------------------------------------------------------
+def _status(generation: int = 1, round: int = 0, **made: tuple[str, str]) -> NodeStatus:
+    held = [_condition(ConditionType(kind), status, reason) for kind, (status, reason) in made.items()]
+    return NodeStatus(observed_generation=generation, round=round, conditions=held)
+
+
+NEW = NodeStatus()
+UNDER_WAY = _status(
+    Ready=("False", "PodNotReady"), Degraded=("False", "AsExpected"), Complete=("False", "RoundsRemain")
+)
+RUNS = _status(Ready=("True", "Training"), Degraded=("False", "AsExpected"), Complete=("False", "RoundsRemain"))
+BROKEN = _status(Ready=("False", "CrashLoop"), Degraded=("True", "CrashLoop"), Complete=("False", "RoundsRemain"))
+OTHERWISE = _status(
+    Ready=("False", "OutOfMemory"), Degraded=("True", "OutOfMemory"), Complete=("False", "RoundsRemain")
+)
+DONE = _status(Ready=("False", "RoundsComplete"), Degraded=("False", "AsExpected"), Complete=("True", "RoundsComplete"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "at_once"),
+    [
+        (NEW, UNDER_WAY, False),
+        (UNDER_WAY, UNDER_WAY.model_copy(update={"round": 1}), False),
+        (UNDER_WAY, RUNS, True),
+        (RUNS, UNDER_WAY, True),
+        (NEW, BROKEN, True),
+        (UNDER_WAY, BROKEN, True),
+        (BROKEN, OTHERWISE, True),
+        (BROKEN, UNDER_WAY, True),
+        (RUNS, DONE, True),
+        (RUNS, RUNS.model_copy(update={"observed_generation": 2}), True),
+    ],
+)
+def test_only_progress_waits(before: NodeStatus, after: NodeStatus, at_once: bool) -> None:
+    assert pressing(before, after) is at_once
 
 
 # --- rolling ------------------------------------------------------------------------------------------------

@@ -224,20 +224,10 @@ def test_the_last_words_of_a_json_log_are_found() -> None:
     last = {"exitCode": 1, "message": line}
     container = {"name": "trainer", "restartCount": 4, "state": BACKING_OFF, "lastState": {"terminated": last}}
     (found,) = problems(node_snapshot(pods=(pod(containerStatuses=[container]),)))
-    assert "; it said: ModuleNotFoundError: No module named 'a'; see `kubectl logs light-0-head-0" in found.message
-
-
-@pytest.mark.parametrize(
-    ("message", "remedy"),
-    [
-        ("exceeded quota: small", "ResourceQuota"),
-        ('violates PodSecurity "restricted:latest"', "pod security standard"),
-        ("admission webhook denied", "policy that refuses it"),
-    ],
-)
-def test_a_refusal_names_its_remedy(message: str, remedy: str) -> None:
-    (found,) = problems(node_snapshot(pods=(), refusals=(message,)))
-    assert found.reason == Reason.POD_REFUSED and remedy in found.message
+    assert (
+        "; it said: failed | ModuleNotFoundError: No module named 'a'; see `kubectl logs light-0-head-0"
+        in found.message
+    )
 
 
 def test_a_pod_that_is_not_started_says_why() -> None:

@@ -1,0 +1,72 @@
+"""The benchmark's own client of the API server: as administrator, over few connections."""
+
+import asyncio
+import json
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from hack.cluster.layout import Layout
+from hack.console import Problem
+
+Object = dict[str, Any]
+#: Requests of the benchmark at a time.
+PARALLEL = 16
+
+
+class Api:
+    """Requests to one API server."""
+
+    def __init__(self, session: aiohttp.ClientSession, server: str) -> None:
+        self._session, self._server = session, server
+        self._gate = asyncio.Semaphore(PARALLEL)
+
+    async def send(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Object:
+        """One request's answer. Raises Problem with the server's words."""
+        data = None if body is None else json.dumps(body)
+        async with (
+            self._gate,
+            self._session.request(method, self._server + path, data=data, headers={"Content-Type": kind}) as response,
+        ):
+            text = await response.text()
+            if response.status >= 400 and not (method == "DELETE" and response.status == 404):
+                raise Problem(f"{method} {path}: {response.status} {text[:500]}")
+            return json.loads(text)
+
+    async def create(self, path: str, objects: Iterable[Object]) -> None:
+        """Makes objects in the collections of their namespaces; `path` has {} for the namespace."""
+        await asyncio.gather(
+            *(self.send("POST", path.format(each["metadata"].get("namespace")), each) for each in objects)
+        )
+
+    async def items(self, path: str) -> list[Object]:
+        """All objects of a collection."""
+        return (await self.send("GET", path))["items"]
+
+    async def follow(self, path: str, seen: Callable[[Object, float], bool], seconds: float) -> None:
+        """Watches a collection from now on until `seen` (event, monotonic time) says True. Raises Problem."""
+        version = (await self.send("GET", f"{path}?limit=1"))["metadata"]["resourceVersion"]
+        query = f"?watch=true&resourceVersion={version}&timeoutSeconds={int(seconds)}"
+        try:
+            async with asyncio.timeout(seconds), self._session.get(self._server + path + query) as response:
+                async for line in response.content:
+                    if seen(json.loads(line), time.monotonic()):
+                        return
+        except TimeoutError as error:
+            raise Problem(f"waited {seconds:.0f} s for {path} in vain") from error
+        raise Problem(f"the watch of {path} ended")
+
+
+@asynccontextmanager
+async def connect(layout: Layout) -> AsyncIterator[Api]:
+    """As the cluster's administrator."""
+    context = ssl.create_default_context(cafile=str(layout.pki / "ca.crt"))
+    context.load_cert_chain(layout.pki / "admin.crt", layout.pki / "admin.key")
+    connector = aiohttp.TCPConnector(ssl=context, limit=0)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, read_bufsize=2**22) as session:
+        yield Api(session, layout.server)

@@ -1,0 +1,159 @@
+"""The two operators: how each is started, what it is asked for, and when it says that this is there."""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from hack.bench.operator.api import Object
+from hack.bench.operator.plane import Plane, account
+from hack.cluster.settings import COUNTED
+from kubeswarm_operator.permissions import OWN_RULES, WATCHED_RULES
+
+IMAGE = "bench:none"
+PORT = 29093
+#: Every object of either: a head pod and so many others.
+WORKERS = 3
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One operator in one setting."""
+
+    name: str
+    user: str  # its service account
+    plural: str
+    group: str  # with version
+    make: Callable[[str, str, int], Object]  # namespace, name, workers
+    ready: Callable[[Object], bool]
+    scale: Callable[[int], Object]  # a merge patch
+    command: Callable[[Plane], tuple[list[str | Path], Mapping[str, str]]]
+    kinds: tuple[str, ...]  # collections that are empty once all is deleted
+    volumes: bool = False
+
+    @property
+    def path(self) -> str:
+        """The collection in all namespaces."""
+        return f"/apis/{self.group}/{self.plural}"
+
+    @property
+    def namespaced(self) -> str:
+        """The collection in one namespace, with {} for it."""
+        return f"/apis/{self.group}/namespaces/{{}}/{self.plural}"
+
+
+def kubeswarm(workers: int = 4) -> Contender:
+    """Ours. `workers`: passes at a time."""
+
+    def command(plane: Plane) -> tuple[list[str | Path], Mapping[str, str]]:
+        rules = [
+            {"apiGroups": [rule.group], "resources": list(rule.resources), "verbs": list(rule.verbs)}
+            for rule in (*WATCHED_RULES, *OWN_RULES)
+        ]
+        config = plane.layout.config / "operator.yaml"
+        config.write_text(yaml.safe_dump({"images": {"worker": IMAGE}, "workers": workers}))
+        environment = {
+            "KUBECONFIG": str(account(plane, "kubeswarm", rules)),
+            "KUBESWARM_OPERATOR_CONFIG": str(config),
+            "KUBESWARM_OPERATOR_PORT": str(PORT),
+            "POD_NAMESPACE": COUNTED,
+            "POD_NAME": "operator",
+        }
+        return [sys.executable, "-m", "kubeswarm_operator"], environment
+
+    return Contender(
+        name="KubeSwarm",
+        user="kubeswarm",
+        plural="swarms",
+        group="kubeswarm.dev/v1alpha1",
+        make=_swarm,
+        ready=lambda body: _condition(body, "Ready") == "True",
+        scale=lambda pods: {"spec": {"rollout": {"workers": pods}}},
+        command=command,
+        kinds=(
+            "/apis/kubeswarm.dev/v1alpha1/swarms",
+            "/apis/kubeswarm.dev/v1alpha1/swarmnodes",
+            "/apis/apps/v1/statefulsets",
+            "/apis/apps/v1/deployments",
+        ),
+        volumes=True,
+    )
+
+
+def kuberay(concurrency: int) -> Contender:
+    """KubeRay with so many reconciliations at a time; its default is 1."""
+
+    def command(plane: Plane) -> tuple[list[str | Path], Mapping[str, str]]:
+        everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+        kubeconfig = account(plane, "kuberay", everything)
+        words: list[str | Path] = [
+            plane.programs["kuberay"],
+            f"--reconcile-concurrency={concurrency}",
+            f"--leader-election-namespace={COUNTED}",
+            f"--metrics-addr=127.0.0.1:{PORT + 1}",
+            f"--health-probe-bind-address=127.0.0.1:{PORT + 2}",
+        ]
+        return words, {"KUBECONFIG": str(kubeconfig)}
+
+    return Contender(
+        name=f"KubeRay 1.5.0, concurrency {concurrency}",
+        user="kuberay",
+        plural="rayclusters",
+        group="ray.io/v1",
+        make=_ray_cluster,
+        ready=lambda body: (body.get("status") or {}).get("state") == "ready",
+        scale=lambda pods: {"spec": {"workerGroupSpecs": [_group(pods)]}},
+        command=command,
+        kinds=("/apis/ray.io/v1/rayclusters",),
+    )
+
+
+def _condition(body: Object, kind: str) -> str | None:
+    conditions = (body.get("status") or {}).get("conditions") or []
+    return next((each["status"] for each in conditions if each["type"] == kind), None)
+
+
+def _swarm(namespace: str, name: str, workers: int) -> Object:
+    return {
+        "apiVersion": "kubeswarm.dev/v1alpha1",
+        "kind": "Swarm",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {
+            "nodes": 1,
+            "model": {"image": IMAGE},
+            "environment": {"reasoningGym": {"tasks": [{"name": "chain_sum"}]}},
+            "rollout": {"workers": workers},
+            "identity": {"retain": False},
+        },
+    }
+
+
+def _pod(name: str) -> Object:
+    resources = {"requests": {"cpu": "500m", "memory": "2Gi"}, "limits": {"cpu": "16", "memory": "24Gi"}}
+    return {"spec": {"containers": [{"name": name, "image": IMAGE, "resources": resources}]}}
+
+
+def _group(workers: int) -> Object:
+    return {
+        "groupName": "workers",
+        "replicas": workers,
+        "minReplicas": 0,
+        "maxReplicas": 1000,
+        "rayStartParams": {},
+        "template": _pod("ray-worker"),
+    }
+
+
+def _ray_cluster(namespace: str, name: str, workers: int) -> Object:
+    return {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayCluster",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {
+            "rayVersion": "2.60.0",
+            "headGroupSpec": {"rayStartParams": {}, "template": _pod("ray-head")},
+            "workerGroupSpecs": [_group(workers)],
+        },
+    }

@@ -1,0 +1,164 @@
+"""A control plane of the benchmark's own, with kwok's nodes, volumes for claims, and pods that answer /status."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from hack.bench.operator.api import Api, Object
+from hack.cluster import lifecycle, processes
+from hack.cluster.binaries import ensure_programs
+from hack.cluster.layout import REPOSITORY, Layout, Profile, cache_folder
+from hack.cluster.settings import COUNTED
+from hack.console import Problem, run
+
+#: Away from the ports of clusters and tests.
+PORT_OFFSET = 21_000
+NODES = 8
+STORAGE_CLASS = "bench"
+#: Pods' addresses lie on the loopback interface, so that one server answers for all of them.
+POD_RANGE = "127.64.0.0/16"
+_PARALLELISM = (
+    "podPlayStageParallelism",
+    "nodePlayStageParallelism",
+    "nodeLeaseParallelism",
+    "podsOnNodeSyncParallelism",
+)
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The running control plane."""
+
+    layout: Layout
+    programs: dict[str, Path]
+
+    def pid(self, component: str) -> int:
+        """The process of one of its components."""
+        process = processes.find(component, self.layout.pids)
+        if process is None:
+            raise Problem(f"{component} of the benchmark's control plane has ended: see {self.layout.logs}")
+        return process.pid
+
+    def kubectl(self, *words: str, text: str | None = None) -> str:
+        """As its administrator."""
+        return lifecycle.kubectl(self.layout, *words, text=text)
+
+
+@contextmanager
+def control_plane(state: Path) -> Iterator[Plane]:
+    """Starts all of it, and takes all of it down."""
+    layout = Layout(Profile.CONTROL_PLANE, state, cache_folder(), PORT_OFFSET)
+    programs = ensure_programs(layout.cache, ("kwok", "kuberay"))
+    lifecycle.down(layout, purge=True)
+    try:
+        lifecycle.up(layout)
+        plane = Plane(layout, programs)
+        _start_kwok(plane)
+        worker = [sys.executable, "-m", "hack.bench.operator.worker"]
+        processes.start("worker", worker, pids=layout.pids, logs=layout.logs, env={"PYTHONPATH": str(REPOSITORY)})
+        _install(plane)
+        yield plane
+    finally:
+        for name in ("kwok", "worker"):
+            processes.stop(name, layout.pids)
+        lifecycle.down(layout, purge=True)
+
+
+def _start_kwok(plane: Plane) -> None:
+    layout = plane.layout
+    options = {"cidr": POD_RANGE, "manageAllNodes": True, "nodeIP": "127.0.0.1", **dict.fromkeys(_PARALLELISM, 16)}
+    config = {"apiVersion": "config.kwok.x-k8s.io/v1alpha1", "kind": "KwokConfiguration", "options": options}
+    path = layout.config / "kwok.yaml"
+    path.write_text(yaml.safe_dump(config))
+    command = [plane.programs["kwok"], f"--kubeconfig={layout.kubeconfig}", f"--config={path}"]
+    processes.start("kwok", command, pids=layout.pids, logs=layout.logs)
+
+
+def _install(plane: Plane) -> None:
+    plane.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
+    plane.kubectl("apply", "--server-side", "-f", str(_kuberay_crds()))
+    plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+    objects: list[Object] = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": COUNTED}},
+        {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": {
+                "name": STORAGE_CLASS,
+                "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+            },
+            "provisioner": "kubernetes.io/no-provisioner",
+            "volumeBindingMode": "Immediate",
+        },
+        *(_node(index) for index in range(NODES)),
+    ]
+    plane.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(objects))
+
+
+def _kuberay_crds() -> Path:
+    """The CRDs in the module that KubeRay is built from."""
+    folder = REPOSITORY / "hack" / "tools" / "kuberay"
+    said = run(["go", "list", "-m", "-f", "{{.Dir}}", "github.com/ray-project/kuberay/ray-operator"], cwd=folder)
+    return Path(said.strip()) / "config" / "crd" / "bases"
+
+
+def _node(index: int) -> Object:
+    capacity = {"cpu": "100k", "memory": "1Pi", "pods": "10k", "ephemeral-storage": "1Pi"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": f"fake-{index}", "labels": {"kubernetes.io/hostname": f"fake-{index}"}},
+        "status": {"capacity": capacity, "allocatable": capacity},
+    }
+
+
+async def provide_volumes(api: Api, count: int) -> None:
+    """Volumes for as many claims: the cluster has no provisioner."""
+    volumes = [
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": f"volume-{index}"},
+            "spec": {
+                "capacity": {"storage": "10Gi"},
+                "accessModes": ["ReadWriteOnce"],
+                "storageClassName": STORAGE_CLASS,
+                "persistentVolumeReclaimPolicy": "Retain",
+                "hostPath": {"path": f"/nowhere/{index}"},
+            },
+        }
+        for index in range(count)
+    ]
+    await api.create("/api/v1/persistentvolumes", volumes)
+
+
+async def remove_volumes(api: Api) -> None:
+    """All of them."""
+    await api.send("DELETE", "/api/v1/persistentvolumes")
+
+
+def account(plane: Plane, name: str, rules: list[Object]) -> Path:
+    """A kubeconfig of a service account with these rights, whose requests the audit log has."""
+    group = "rbac.authorization.k8s.io"
+    reference = {"apiGroup": group, "kind": "ClusterRole", "name": name}
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": COUNTED}
+    objects = [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": COUNTED}},
+        {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules},
+        {"apiVersion": f"{group}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+         "subjects": [subject], "roleRef": reference},
+    ]  # fmt: skip
+    plane.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(objects))
+    token = plane.kubectl("-n", COUNTED, "create", "token", name, "--duration=8h").strip()
+    config = json.loads(plane.layout.kubeconfig.read_text())
+    config["users"] = [{"name": name, "user": {"token": token}}]
+    config["contexts"][0]["context"]["user"] = name
+    path = plane.layout.config / f"{name}.kubeconfig"
+    path.write_text(json.dumps(config))
+    path.chmod(0o600)
+    return path

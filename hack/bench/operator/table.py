@@ -1,0 +1,70 @@
+"""The results as a table for people: a column an operator, a row a measure, the best of a row in bold."""
+
+from collections.abc import Callable, Sequence
+
+from hack.bench.operator.api import Object
+
+Measure = Callable[[Object], float | None]
+
+
+def _of(*path: str) -> Measure:
+    def value(result: Object) -> float | None:
+        for name in path:
+            result = result.get(name) or {}
+        return None if isinstance(result, dict) else result
+
+    return value
+
+
+def _memory(result: Object) -> float | None:
+    return round(result["peakMemoryBytes"] / 1e6)
+
+
+def _status_writes(result: Object) -> float | None:
+    requests: dict[str, float] = result["requests"]
+    return round(sum(count for what, count in requests.items() if what.endswith("/status")), 2)
+
+
+#: What is shown, less being better in each row.
+ROWS: tuple[tuple[str, Measure], ...] = (
+    ("apply to Ready, p50 (s)", _of("readySeconds", "p50")),
+    ("apply to Ready, p99 (s)", _of("readySeconds", "p99")),
+    ("all Ready (s)", _of("readySeconds", "all")),
+    ("operator, CPU (s)", _of("cpuSeconds", "operator")),
+    ("API server, CPU (s)", _of("cpuSeconds", "apiServer")),
+    ("operator, peak memory (MB)", _memory),
+    ("requests an object", _of("requestsAnObject")),
+    ("of them status writes", _status_writes),
+    ("idle: operator, CPU (s)", _of("idle", "cpuSeconds")),
+    ("idle: writes", _of("idle", "writes")),
+    ("restart to synced (s)", _of("restart", "syncedSeconds")),
+    ("restart: operator, CPU (s)", _of("restart", "cpuSeconds")),
+    ("one more pod alone (s)", _of("neighbour", "aloneSeconds")),
+    ("one more pod beside 1,000 (s)", _of("neighbour", "besideSeconds")),
+    ("all deleted (s)", _of("delete", "seconds")),
+    ("deletion: operator, CPU (s)", _of("delete", "cpuSeconds")),
+)
+
+
+def table(results: Sequence[Object]) -> str:
+    """Markdown, one table a course."""
+    courses = sorted({(each["objects"], each["namespaces"]) for each in results})
+    return "\n\n".join(_course(objects, spaces, results) for objects, spaces in courses)
+
+
+def _course(objects: int, spaces: int, results: Sequence[Object]) -> str:
+    ran = [each for each in results if (each["objects"], each["namespaces"]) == (objects, spaces)]
+    title = f"{objects} objects of 4 pods, {spaces} namespace{'s' if spaces > 1 else ''}"
+    lines = [f"| {title} | {' | '.join(each['operator'] for each in ran)} |", "|---" * (len(ran) + 1) + "|"]
+    for name, measure in ROWS:
+        values = [measure(each) for each in ran]
+        known = [value for value in values if value is not None]
+        if known:
+            cells = ["" if value is None else _cell(value, value == min(known)) for value in values]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(value: float, best: bool) -> str:
+    text = f"{value:g}"
+    return f"**{text}**" if best else text
