@@ -20,6 +20,20 @@ WATCH_INACTIVITY, WATCH_SERVER_TIMEOUT = 70.0, 150
 CHUNK = 500
 
 
+class NoDiffs(kopf.DiffBaseStorage):
+    """Keeps kopf from copying every object at every event, to compare it with what it has never stored."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
+        """Nothing of an object is compared."""
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> None:
+        """Nothing was stored."""
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Nothing is stored."""
+
+
 def registrations(feed: Feed, listed: asyncio.Event) -> kopf.OperatorRegistry:
     """All of kopf's handlers. `listed` is set once every resource has been listed."""
     registry = kopf.OperatorRegistry()
@@ -75,6 +89,7 @@ def _settings() -> kopf.OperatorSettings:
     """kopf as a watcher and nothing else."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
+    settings.persistence.diffbase_storage = NoDiffs()
     settings.peering.standalone = True
     settings.scanning.disabled = True  # no watching of CRDs and namespaces
     settings.watching.inactivity_timeout = WATCH_INACTIVITY

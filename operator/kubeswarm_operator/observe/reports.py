@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 2.0
 #: A report that could not be renewed for so long is dropped.
 STALE_SECONDS = 60.0
+#: Who says the same again is asked half as often, down to this share.
+SELDOM = 4
 #: Pods asked at a time, and bytes read of an answer at most.
 PARALLEL, MAX_BYTES = 16, 65536
 
@@ -29,8 +31,10 @@ R = TypeVar("R", NodeReport, AttestorReport)
 @dataclass(frozen=True)
 class _Heard:
     pod: str  # uid
-    at: float
+    at: float  # when the trainer answered last
     reports: Reports
+    interval: float  # seconds until it is asked again
+    due: float
 
 
 class ReportPoller:
@@ -54,12 +58,18 @@ class ReportPoller:
             gate = asyncio.Semaphore(PARALLEL)
             while True:
                 pods = {_node_of(pod): pod for pod in self._store.all(PODS) if _answers(pod)}
+                now = time.monotonic()
                 for node in self._heard.keys() - pods.keys():
                     del self._heard[node]
                     self._changed(node)
-                await asyncio.gather(*(self._ask(session, gate, node, pod) for node, pod in pods.items()))
+                due = [(node, pod) for node, pod in pods.items() if self._is_due(node, pod, now)]
+                await asyncio.gather(*(self._ask(session, gate, node, pod) for node, pod in due))
                 self.first.set()
                 await asyncio.sleep(self._seconds)
+
+    def _is_due(self, node: Key, pod: Object, now: float) -> bool:
+        heard = self._heard.get(node)
+        return heard is None or heard.pod != pod["metadata"]["uid"] or heard.due <= now
 
     async def _ask(self, session: aiohttp.ClientSession, gate: asyncio.Semaphore, node: Key, pod: Object) -> None:
         uid, address = pod["metadata"]["uid"], pod["status"]["podIP"]
@@ -67,15 +77,18 @@ class ReportPoller:
         async with gate:
             trainer = await _fetch(session, f"http://{host}:{TRAINER_PORT}/status", NodeReport)
             attestor = await _fetch(session, f"http://{host}:{ATTESTOR_PORT}/status", AttestorReport)
-        before = self._heard.get(node)
-        if before is not None and before.pod == uid and time.monotonic() - before.at < STALE_SECONDS:
-            trainer, attestor = trainer or before.reports.trainer, attestor or before.reports.attestor
+        before, now = self._heard.get(node), time.monotonic()
+        known = before if before is not None and before.pod == uid else None
+        at = now if trainer is not None or known is None else known.at
+        if known is not None and now - known.at < STALE_SECONDS:
+            trainer, attestor = trainer or known.reports.trainer, attestor or known.reports.attestor
         after = Reports(trainer, attestor)
-        if before is None or before.pod != uid or before.reports != after:
-            self._heard[node] = _Heard(uid, time.monotonic(), after)
+        same = known is not None and known.reports == after
+        interval = min(2 * known.interval, SELDOM * self._seconds) if known and same else self._seconds
+        # a little early: the tick that it falls on comes with the pods' own delays
+        self._heard[node] = _Heard(uid, at, after, interval, now + interval - self._seconds / 2)
+        if not same:
             self._changed(node)
-        elif trainer is not None:
-            self._heard[node] = _Heard(uid, time.monotonic(), after)
 
 
 async def _fetch(session: aiohttp.ClientSession, url: str, kind: type[R]) -> R | None:

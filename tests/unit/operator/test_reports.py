@@ -1,0 +1,64 @@
+"""How often pods are asked, on a real HTTP server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from kubeswarm_api.names import HEAD, NODE_LABEL, ROLE_LABEL, TRAINER_PORT
+from kubeswarm_api.reports import NodeReport, Phase
+from kubeswarm_operator.observe.reports import SELDOM, ReportPoller
+from kubeswarm_operator.observe.store import Key, Store
+from kubeswarm_operator.resources import PODS
+
+ADDRESS = "127.0.8.7"
+NODE = ("ns", "light-0")
+
+
+class Trainer:
+    """A trainer's /status; `asked` counts."""
+
+    def __init__(self) -> None:
+        self.report = NodeReport(phase=Phase.TRAINING, round=1)
+        self.asked = 0
+
+    async def answer(self, _request: web.Request) -> web.Response:
+        self.asked += 1
+        return web.Response(text=self.report.model_dump_json(by_alias=True))
+
+
+@pytest.fixture
+async def trainer() -> AsyncIterator[Trainer]:
+    trainer = Trainer()
+    app = web.Application()
+    app.add_routes([web.get("/status", trainer.answer)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, ADDRESS, TRAINER_PORT).start()
+    yield trainer
+    await runner.cleanup()
+
+
+async def test_who_says_the_same_is_asked_more_seldom_and_news_is_heard(trainer: Trainer) -> None:
+    store, changed = Store(), list[Key]()
+    labels = {ROLE_LABEL: HEAD, NODE_LABEL: NODE[1]}
+    meta = {"namespace": NODE[0], "name": "p", "uid": "u", "resourceVersion": "1", "labels": labels}
+    status = {"podIP": ADDRESS, "containerStatuses": [{"state": {"running": {}}}]}
+    store.put(PODS, {"metadata": meta, "status": status})
+    poller = ReportPoller(store, 0.05, changed.append)
+    polling = asyncio.create_task(poller.poll())
+    try:
+        await asyncio.sleep(2.0)
+        assert changed == [NODE]
+        asked = trainer.asked
+        assert asked <= 2.0 / 0.05 / SELDOM + 4, "a quarter of the ticks, once it has said the same a few times"
+        assert asked >= 3
+        trainer.report = trainer.report.model_copy(update={"round": 2})
+        async with asyncio.timeout(5):
+            while len(changed) < 2:
+                await asyncio.sleep(0.02)
+        heard = poller.reports(NODE, "u").trainer
+        assert heard is not None and heard.round == 2
+    finally:
+        polling.cancel()
