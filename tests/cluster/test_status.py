@@ -48,9 +48,9 @@ SYMPTOMS: list[tuple[str, str, dict[str, Any], str, tuple[str, ...]]] = [
     (
         "crash loop",
         "trainer",
-        _crashed(3, "ValueError: no such task"),
+        _crashed(3, "ValueError: an odd number"),
         "CrashLoop",
-        (POD, "exit code 3", "ValueError: no such task", "kubectl logs"),
+        (POD, "exit code 3", "ValueError: an odd number", "kubectl logs"),
     ),
     (
         "crash loop of the attestor",
@@ -65,6 +65,27 @@ SYMPTOMS: list[tuple[str, str, dict[str, Any], str, tuple[str, ...]]] = [
         _crashed(137, "", "OOMKilled"),
         "OutOfMemory",
         (POD, "memory limit", "tokensPerMicroBatch"),
+    ),
+    (
+        "checkpoint",
+        "trainer",
+        _crashed(1, "ValueError: model.safetensors does not match the manifest"),
+        "CheckpointDamaged",
+        (POD, "model.safetensors", "remove the damaged checkpoint"),
+    ),
+    (
+        "volume",
+        "trainer",
+        _crashed(1, "OSError: [Errno 28] No space left on device"),
+        "VolumeFull",
+        (POD, "No space left", "spec.storage.size"),
+    ),
+    (
+        "environment",
+        "trainer",
+        _crashed(1, "EnvironmentError: the environment died with exit code 3"),
+        "EnvironmentFailed",
+        (POD, "exit code 3", "spec.environment"),
     ),
 ]
 
@@ -287,7 +308,7 @@ def test_a_failed_trainer_and_a_stuck_attestor_are_told(
     head.reports[TRAINER_PORT] = NodeReport(phase=Phase.FAILED, message="loss is NaN in round 3: lower learningRate")
     head.reports[ATTESTOR_PORT] = AttestorReport(node_id="0x" + "1" * 40, address="0x" + "1" * 40)
     cluster.run_pod(namespace, POD, head.address)
-    degraded = until(lambda: _reason(cluster, namespace, "swarm", "light", "Degraded", "TrainerFailed"), 20, "failed")
+    degraded = until(lambda: _reason(cluster, namespace, "swarm", "light", "Degraded", "LossNotFinite"), 20, "failed")
     assert "loss is NaN" in degraded["message"]
 
 

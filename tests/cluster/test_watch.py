@@ -42,7 +42,7 @@ def test_the_endpoint_tells_of_watches_requests_and_objects(
         assert f'kubeswarm_operator_watch_age_seconds{{resource="{resource.plural}"}}' in metrics
     assert 'api_requests_total{code="201",resource="statefulsets",verb="create"} 1.0' in metrics
     assert "kubeswarm_operator_leader 1.0" in metrics
-    assert 'kubeswarm_operator_swarms{ready="False"} 1.0' in metrics
+    until(lambda: 'kubeswarm_operator_swarms{ready="False"} 1.0' in _get(operator, "/metrics"), 10, "its first status")
 
 
 def test_a_standby_is_ready_and_does_not_lead(namespace: str, start: Starter) -> None:

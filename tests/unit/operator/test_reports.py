@@ -41,23 +41,21 @@ async def trainer() -> AsyncIterator[Trainer]:
 
 
 async def test_who_says_the_same_is_asked_more_seldom_and_news_is_heard(trainer: Trainer) -> None:
-    store, changed = Store(), list[Key]()
+    store, changed = Store(), asyncio.Queue[Key]()
     labels = {ROLE_LABEL: HEAD, NODE_LABEL: NODE[1]}
     meta = {"namespace": NODE[0], "name": "p", "uid": "u", "resourceVersion": "1", "labels": labels}
     status = {"podIP": ADDRESS, "containerStatuses": [{"state": {"running": {}}}]}
     store.put(PODS, {"metadata": meta, "status": status})
-    poller = ReportPoller(store, 0.05, changed.append)
+    poller = ReportPoller(store, 0.05, changed.put_nowait)
     polling = asyncio.create_task(poller.poll())
     try:
         await asyncio.sleep(2.0)
-        assert changed == [NODE]
+        assert (changed.get_nowait(), changed.empty()) == (NODE, True)
         asked = trainer.asked
         assert asked <= 2.0 / 0.05 / SELDOM + 4, "a quarter of the ticks, once it has said the same a few times"
         assert asked >= 3
         trainer.report = trainer.report.model_copy(update={"round": 2})
-        async with asyncio.timeout(5):
-            while len(changed) < 2:
-                await asyncio.sleep(0.02)
+        assert await asyncio.wait_for(changed.get(), 5) == NODE
         heard = poller.reports(NODE, "u").trainer
         assert heard is not None and heard.round == 2
     finally:
