@@ -49,6 +49,13 @@ class StaleHead(Engine):
         ObjectStoreTransfer._repack_tied_head = lambda self: None
 
 
+class Remembering(Engine):
+    """An engine which does not reset its prefix cache."""
+
+    def _forget(self) -> None:
+        pass
+
+
 @pytest.fixture(scope="module")
 def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A head that offers two engines."""
@@ -129,6 +136,22 @@ def test_a_stale_packed_copy_raises_the_alarm(ray_cluster: None, tiny_model: Pat
         for _ in range(5):
             train(learner)
         with pytest.raises(WeightsDiffer, match="log-probabilities of the probe are off"):
+            pool.sync(weights(learner))
+    finally:
+        pool.close()
+
+
+@pytest.mark.engine
+def test_a_prefix_cache_of_other_weights_raises_the_alarm(
+    ray_cluster: None, tiny_model: Path, learner: Learner
+) -> None:
+    """Digests and fresh log-probabilities agree; only what is computed on top of the cache is wrong."""
+    pool = make(tiny_model, 1, Remembering)
+    try:
+        pool.sync(weights(learner))
+        for _ in range(5):
+            train(learner)
+        with pytest.raises(WeightsDiffer, match="the prefix cache is of other weights"):
             pool.sync(weights(learner))
     finally:
         pool.close()

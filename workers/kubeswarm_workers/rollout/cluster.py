@@ -124,6 +124,7 @@ def start(place: Place, *, head: str | None, engines: int) -> RayProcesses:
         **os.environ,
         DIRECTORY_ENV: str(metrics),
         "MALLOC_ARENA_MAX": "2",  # Ray's processes have many threads and little to allocate in each
+        "RAY_worker_niceness": "0",  # or another Node's learner on the same machine takes the engines' time
         "RAY_memory_monitor_refresh_ms": "0",  # the container's own limit is the one that counts
         "RAY_enable_metrics_collection": "0",
         "RAY_prestart_worker_first_driver": "0",

@@ -125,19 +125,24 @@ class Engine:
         self._metrics.counter(names.ENGINE_TOKENS).inc(sum(len(each.tokens) for group in sampled for each in group))
         return sampled
 
-    def logprobs(self, tokens: list[int]) -> list[float]:
-        """Log-probabilities of tokens 1.. of a sequence, shape (len - 1,), computed afresh."""
+    def probe(self, tokens: list[int]) -> tuple[list[float], float]:
+        """Log-probabilities of tokens 1.. of a sequence: computed afresh, shape (len - 1,); and that of the last one
+        as a generation finds it, with what the prefix cache holds of the tokens before."""
         from vllm import SamplingParams
 
-        self._forget()
-        parameters = SamplingParams(temperature=1.0, max_tokens=1, prompt_logprobs=0, seed=0)
-        [output] = self._llm.generate([{"prompt_token_ids": tokens}], [parameters], use_tqdm=False)
+        *prompt, last = tokens
+        through_cache = SamplingParams(temperature=1.0, max_tokens=1, logprobs=1, logprob_token_ids=[last], seed=0)
+        [output] = self._llm.generate([{"prompt_token_ids": prompt}], [through_cache], use_tqdm=False)
+        cached = float(output.outputs[0].logprobs[0][last].logprob)
+        afresh = SamplingParams(temperature=1.0, max_tokens=1, prompt_logprobs=0, seed=0)
+        [output] = self._llm.generate([{"prompt_token_ids": tokens}], [afresh], use_tqdm=False)
         assert output.prompt_logprobs is not None
-        return [
+        fresh = [
             float(entry[token].logprob)
             for entry, token in zip(output.prompt_logprobs[1:], tokens[1:], strict=True)
             if entry is not None
         ]
+        return fresh, cached
 
     def process_id(self) -> int:
         """Process id, once the engine is there."""

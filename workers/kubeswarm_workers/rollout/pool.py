@@ -165,7 +165,7 @@ class Pool:
         for chunk in chunks(weights.pack(changed_only)):
             self._call(group, "receive", ray.put(chunk))
         digests = self._call(group, "finish_update")
-        probes = self._call(group, "logprobs", weights.probe_tokens)
+        probes = self._call(group, "probe", weights.probe_tokens)
         for index in sorted(group):
             if self._actors[index] is None:
                 continue
@@ -181,15 +181,24 @@ class Pool:
             else:
                 raise WeightsDiffer(f"engine {index}: {problem}")
 
-    def _difference(self, digest: bytes, probe: Sequence[float]) -> str | None:
+    def _difference(self, digest: bytes, probe: tuple[Sequence[float], float]) -> str | None:
+        """What shows that an engine does not hold the learner's policy.
+
+        Each shows what the others can't: the digest what did not arrive, the probe what arrived and is not in use
+        (a packed copy), the probe through the prefix cache what was computed with the weights before.
+        """
         weights = self._weights
         assert weights is not None
+        fresh, cached = probe
         if digest != weights.digest:
             return f"it holds the policy {digest.hex()[:16]}, the learner {weights.digest.hex()[:16]}"
-        gaps = [abs(ours - theirs) for ours, theirs in zip(weights.probe_logprobs, probe, strict=True)]
+        gaps = [abs(ours - theirs) for ours, theirs in zip(weights.probe_logprobs, fresh, strict=True)]
         gap = sum(gaps) / len(gaps)
         if not gap <= weights.tolerance:
             return f"log-probabilities of the probe are off by {gap:.3g} in the mean, at most {weights.tolerance:g}"
+        stale = abs(cached - fresh[-1])
+        if not stale <= weights.tolerance:
+            return f"the prefix cache is of other weights: a log-probability is off by {stale:.3g} through it"
         return None
 
     def generate(self, requests: Sequence[Request]) -> list[list[Sampled]]:

@@ -1,0 +1,135 @@
+"""`python -m hack.bench.learner`: all contestants in turn for each seed; the last line is one JSON object."""
+
+import argparse
+import importlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from hack.cluster.layout import REPOSITORY, cache_folder
+from hack.console import Problem, exit_with, say
+from hack.images import model
+
+RESULT = REPOSITORY / "docs" / "benchmarks" / "learner.json"
+CONTESTANTS = {
+    "trl": "TRL's GRPOTrainer",
+    "workers": "KubeSwarm",
+    "huggingface": "KubeSwarm with Hugging Face's generate()",
+    "bound": "bound: raw vLLM + raw torch",
+}
+MODULES = {"bound": "bound"}
+
+
+def main() -> int:
+    """0 when every run ended."""
+    options = _parser().parse_args()
+    folder = options.model or model.smollm2(cache_folder())
+    if options.only:
+        return _one(options.only, folder, options.seeds, options.rounds)
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTESTANTS}
+    for seed in range(options.seeds):
+        for name in CONTESTANTS:  # interleaved: what else happens on the machine happens to all
+            say(f"seed {seed}: {CONTESTANTS[name]}")
+            runs[name].append(_run(name, folder, seed, options.rounds))
+            say(f"  {runs[name][-1]['rate']:.2f} completions a second")
+    result = {"date": datetime.now(UTC).date().isoformat(), "rounds": options.rounds, **_summary(runs), "runs": runs}
+    Console().print(_table(result))
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps({key: value for key, value in result.items() if key != "runs"}))
+    return 0
+
+
+def _one(name: str, folder: Path, seed: int, rounds: int) -> int:
+    """One contestant in this process."""
+    from hack.bench.learner.setting import Setting
+
+    contestant = importlib.import_module(f"hack.bench.learner.{MODULES.get(name, f'with_{name}')}")
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        contestant.run(Setting(folder, seed, rounds), scratch).show()
+    return 0
+
+
+def _run(name: str, folder: Path, seed: int, rounds: int) -> dict[str, Any]:
+    """One contestant in a process of its own. Raises Problem when it fails."""
+    from hack.bench.learner.setting import Measured
+
+    command = [sys.executable, "-m", "hack.bench.learner", "--only", name, "--model", str(folder)]
+    command += ["--seeds", str(seed), "--rounds", str(rounds)]
+    environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "TRL_EXPERIMENTAL_SILENCE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode != 0:
+        raise Problem(f"{CONTESTANTS[name]} failed:\n{(done.stdout + done.stderr)[-4000:]}")
+    measured = json.loads(done.stdout.splitlines()[-1])
+    peak = measured.pop("peak_bytes")
+    return {**measured, "peak_bytes": peak, "rate": Measured(**measured).rate()}
+
+
+def _summary(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """By contestant over the seeds; ratios are of runs with the same seed."""
+    ours = [run["rate"] for run in runs["workers"]]
+    ratios = {
+        name: statistics.mean(own / run["rate"] for own, run in zip(ours, runs[name], strict=True))
+        for name in CONTESTANTS
+        if name != "workers"
+    }
+    return {
+        "completions_per_second": {name: _spread([run["rate"] for run in each]) for name, each in runs.items()},
+        "reward_last_quarter": {name: _spread([_late(run["reward"]) for run in each]) for name, each in runs.items()},
+        "peak_bytes": {name: max(run["peak_bytes"] for run in each) for name, each in runs.items()},
+        "phases": {name: _shares(each) for name, each in runs.items()},
+        "padding": statistics.mean(run["padding"] for run in runs["bound"]),
+        "ratio_to": ratios,
+    }
+
+
+def _spread(values: list[float]) -> list[float]:
+    """Least, mean, most."""
+    return [round(value, 3) for value in (min(values), statistics.mean(values), max(values))]
+
+
+def _late(rewards: list[float]) -> float:
+    return statistics.mean(rewards[-max(1, len(rewards) // 4) :])
+
+
+def _shares(runs: list[dict[str, Any]]) -> dict[str, float]:
+    total = sum(sum(run["phases"].values()) for run in runs)
+    names = {phase for run in runs for phase in run["phases"]}
+    return {name: round(sum(run["phases"].get(name, 0.0) for run in runs) / total, 3) for name in sorted(names)}
+
+
+def _table(result: dict[str, Any]) -> Table:
+    table = Table("", "completions/s", "we are x times", "reward at the end", "peak memory")
+    for name, title in CONTESTANTS.items():
+        least, mean, most = result["completions_per_second"][name]
+        ratio = result["ratio_to"].get(name)
+        table.add_row(
+            title,
+            f"{mean:.2f} ({least:.2f} to {most:.2f})",
+            f"{ratio:.2f}" if ratio else "",
+            "" if name == "bound" else f"{result['reward_last_quarter'][name][1]:.2f}",
+            f"{result['peak_bytes'][name] / 1e9:.1f} GB",
+        )
+    return table
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m hack.bench.learner", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds; with --only: which seed")
+    parser.add_argument("--rounds", type=int, default=12, help="rounds a run; the first one is not in the rates")
+    parser.add_argument("--model", type=Path, help="directory of the model; left out: SmolLM2-135M-Instruct")
+    parser.add_argument("--only", choices=list(CONTESTANTS), help="one contestant, in this process")
+    return parser
+
+
+if __name__ == "__main__":
+    exit_with(main)

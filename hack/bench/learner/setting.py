@@ -1,0 +1,62 @@
+"""What all contestants have in common, and what each of them gives back."""
+
+import json
+import resource
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from kubeswarm_api.spec_environment import Environment
+from kubeswarm_api.spec_model import Lora
+from kubeswarm_api.spec_training import Algorithm
+from kubeswarm_workers.environments.contract import Prompt
+from kubeswarm_workers.environments.process import EnvironmentProcess
+
+TASK = {"name": "needle_haystack", "args": {"min_num_statements": 3, "max_num_statements": 3}}
+ENVIRONMENT = Environment.model_validate({"reasoningGym": {"tasks": [TASK]}})
+LORA = Lora(rank=16)
+RATE = 4e-4
+ALGORITHM = Algorithm(learning_rate=RATE)
+MAX_TOKENS = 24
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One run: the model's directory, the seed, rounds of ALGORITHM.prompts x ALGORITHM.group_size completions."""
+
+    model: Path
+    seed: int
+    rounds: int
+
+    def environment(self) -> EnvironmentProcess:
+        """The task in its own process, as a Node has it."""
+        return EnvironmentProcess(ENVIRONMENT, self.seed, 0)
+
+
+@dataclass
+class Measured:
+    """`reward`: mean by round. `seconds`: wall clock by round. `phases`: seconds by phase, all rounds but the first.
+
+    `tokens` were sampled, `padding` is the share of the forward pass's tokens that are padding, where it is known.
+    """
+
+    reward: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    phases: dict[str, float] = field(default_factory=dict)
+    tokens: int = 0
+    padding: float | None = None
+
+    def rate(self) -> float:
+        """Completions a second, without the first round, in which everything is warming up."""
+        samples = ALGORITHM.prompts * ALGORITHM.group_size * (len(self.seconds) - 1)
+        return samples / sum(self.seconds[1:])
+
+    def show(self) -> None:
+        """Prints itself as one line of JSON, with this process's peak memory in bytes."""
+        peak = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        print(json.dumps({**asdict(self), "peak_bytes": peak * 1024}), flush=True)
+
+
+def drawn(environment: EnvironmentProcess, round: int) -> list[Prompt]:
+    """The prompts of a round, which begin with 1."""
+    return environment.draw(0, round, ALGORITHM.prompts)

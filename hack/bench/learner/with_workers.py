@@ -1,0 +1,78 @@
+"""Ours: the worker's own trainer, started as in a pod, read by its log."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hack.bench.learner.setting import ALGORITHM, ENVIRONMENT, LORA, MAX_TOKENS, THREADS, Measured, Setting
+from hack.console import Problem
+from kubeswarm_api import names
+from kubeswarm_workers.place import PORT_OFFSET_ENV, ROOT_ENV, Place
+
+PORT_OFFSET = 21_000
+
+
+def run(setting: Setting, folder: str) -> Measured:
+    """Trains in `folder`. Raises Problem with the end of the log when the trainer fails."""
+    place = Place(Path(folder), PORT_OFFSET)
+    config = place.path(names.NODE_CONFIG_FILE)
+    config.parent.mkdir(parents=True)
+    config.write_text(json.dumps(_node(setting)))
+    environment = {
+        **os.environ,
+        ROOT_ENV: folder,
+        PORT_OFFSET_ENV: str(PORT_OFFSET),
+        "OMP_NUM_THREADS": str(THREADS),
+    }
+    finished: list[dict[str, Any]] = []
+    with (Path(folder) / "log").open("w+") as log:
+        command = [sys.executable, "-m", "kubeswarm_workers.entrypoints.trainer"]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as trainer:
+            assert trainer.stdout
+            for line in trainer.stdout:
+                log.write(line)
+                entry = json.loads(line) if line.startswith("{") else {}
+                if entry.get("message") == "round finished":
+                    finished.append(entry)
+                if entry.get("message") == "training complete":
+                    trainer.send_signal(signal.SIGTERM)
+        log.seek(0)
+        if len(finished) != setting.rounds:
+            raise Problem(f"the trainer ended after {len(finished)} rounds:\n{log.read()[-3000:]}")
+    times = [datetime.fromisoformat(entry["time"]) for entry in finished]
+    seconds = [sum(finished[0]["seconds"].values())]
+    seconds += [(after - before).total_seconds() for before, after in itertools.pairwise(times)]
+    phases: dict[str, float] = {}
+    for entry in finished[1:]:
+        for phase, taken in entry["seconds"].items():
+            phases[phase] = phases.get(phase, 0.0) + taken
+    phases["wait"] = sum(seconds[1:]) - sum(phases.values())
+    return Measured(
+        [entry["reward"] for entry in finished], seconds, phases, sum(entry["tokens"] for entry in finished)
+    )
+
+
+def _node(setting: Setting) -> dict[str, Any]:
+    return {
+        "namespace": "default",
+        "name": "bench-0",
+        "swarm": "bench",
+        "swarmId": "0x" + "00" * 32,
+        "index": 0,
+        "modelDir": str(setting.model),
+        "training": {
+            "model": {"image": "unused", "lora": LORA.to_json()},
+            "environment": ENVIRONMENT.to_json(),
+            "seed": setting.seed,
+            "rounds": setting.rounds,
+            "algorithm": ALGORITHM.to_json(),
+            "rollout": {"maxTokens": MAX_TOKENS},
+            "evaluation": {"items": 0},
+        },
+    }
