@@ -21,6 +21,18 @@ class Rollout(Model):
     temperature: float = Field(default=1.0, gt=0, le=4, description="Sampling temperature.")
 
 
+class Asynchrony(Model):
+    """Whether sampling and learning take turns or go on at the same time."""
+
+    max_staleness: int = Field(
+        default=0,
+        ge=0,
+        le=1,
+        description="Updates that a Node's own completions may be behind. 0: sample, then update. "
+        "1: the engines sample the next round while the learner updates, always with the policy before that update.",
+    )
+
+
 class Sharing(Model):
     """Learning from the other Nodes' rollouts (swarm sampling: SAPO, arXiv 2509.08721)."""
 
@@ -97,6 +109,9 @@ class TrainingSpec(Model):
     )
     algorithm: Algorithm = Field(default_factory=Algorithm, description="The update.")
     rollout: Rollout = Field(default_factory=Rollout, description="How completions are sampled.")
+    asynchronous: Asynchrony = Field(
+        default_factory=Asynchrony, alias="async", description="Whether sampling waits for learning."
+    )
     sharing: Sharing = Field(default_factory=Sharing, description="What is learnt from other Nodes.")
     evaluation: Evaluation = Field(default_factory=Evaluation, description="The held-out measurement.")
 

@@ -23,8 +23,9 @@ from kubeswarm_workers.progress import Progress
 from kubeswarm_workers.report import Report
 from kubeswarm_workers.rollout import cluster
 from kubeswarm_workers.rollout.pool import Pool
+from kubeswarm_workers.round import Collected
 from kubeswarm_workers.text import Text
-from kubeswarm_workers.trainer import Trainer
+from kubeswarm_workers.trainer import AHEAD, Trainer
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def assemble(
     base = resolve(config.model_dir)
     policy = Policy(base, training.model.lora, training.seed)
     learner = Learner(policy, training.algorithm, training.rollout)
-    progress = resume(place, learner)
+    progress, ahead = resume(place, learner)
     report.samples.before = report.samples.now = progress.samples
     report.show(progress)
 
@@ -67,7 +68,7 @@ def assemble(
     stack.callback(pool.close)
     node = Node(config, environment, text, learner, pool, spec.context, report, {}, probe, notary, exchange, stopping)
     node.refresh_digests(changed_only=False)
-    return Trainer(node, place, base, progress)
+    return Trainer(node, place, base, progress, ahead)
 
 
 def finished(config: NodeConfig, place: Place, report: Report) -> bool:
@@ -87,17 +88,21 @@ def finished(config: NodeConfig, place: Place, report: Report) -> bool:
     return True
 
 
-def resume(place: Place, learner: Learner) -> Progress:
-    """Brings the learner to the latest complete checkpoint, and makes sure that its record is in the spool."""
+def resume(place: Place, learner: Learner) -> tuple[Progress, Collected | None]:
+    """Brings the learner to the latest complete checkpoint, and makes sure that its record is in the spool.
+
+    Returns what is behind the Node, and the rollouts of its next round if they were sampled already.
+    """
     found = checkpoint.latest(place.checkpoints)
     if found is None:
-        return Progress()
+        return Progress(), None
     snapshot.restore(learner, found.tensors, found.state["random"])
     progress = Progress.from_json(found.state["progress"])
     assert progress.record is not None
     spool.append(place.spool, progress.record)
     log.info("resumed", extra={"round": progress.round, "checkpoint": str(found.directory)})
-    return progress
+    ahead = found.files.get(AHEAD)
+    return progress, Collected.from_bytes(ahead) if ahead else None
 
 
 def open_ports(config: NodeConfig, place: Place) -> tuple[Notary | None, Exchange | None]:

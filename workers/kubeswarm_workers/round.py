@@ -1,5 +1,6 @@
-"""One round of training, from prompts to the finished record. Nothing is written here."""
+"""One round of training, rollouts first, then the update and its record. Nothing is written here."""
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from dataclasses import dataclass, replace
 from kubeswarm_api import metrics as names
 from kubeswarm_api.encoding import to_hex
 from kubeswarm_api.errors import InvalidBatch
-from kubeswarm_api.records import NO_DIGEST, REWARD_SCALE, RoundRecord
+from kubeswarm_api.records import NO_DIGEST, REWARD_SCALE, Digest, RoundRecord
 from kubeswarm_api.rollouts import Group, RolloutBatch, SignedBatch
 from kubeswarm_workers.gather import groups_of, requests_of
 from kubeswarm_workers.learn import foreign
@@ -24,6 +25,30 @@ log = logging.getLogger(__name__)
 NO_CHAIN = 2**32 - 1
 
 
+@dataclass(frozen=True)
+class Collected:
+    """A round's own rollouts: the batch, how many completions were sampled for it, and seconds by phase."""
+
+    batch: RolloutBatch
+    produced: int
+    seconds: dict[str, float]
+
+    def counted(self, before: Samples) -> Samples:
+        """The counters with these completions in them: pending, but for those that could not be scored."""
+        samples = replace(before, produced=before.produced + self.produced)
+        return samples.drop("score", self.produced - _completions(self.batch.groups))
+
+    def to_bytes(self) -> bytes:
+        """For a checkpoint; numbers keep their last bit."""
+        return json.dumps({"batch": self.batch.to_json(), "produced": self.produced}).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Collected":
+        """The inverse of `to_bytes`, without the seconds."""
+        read = json.loads(data)
+        return cls(RolloutBatch.model_validate(read["batch"]), read["produced"], {})
+
+
 @dataclass
 class Played:
     """A round: the progress after it, its record, mean rewards by task, what its update did, and seconds by phase."""
@@ -35,44 +60,55 @@ class Played:
     seconds: dict[str, float]
 
 
-def play(node: Node, before: Progress) -> Played:
-    """Plays the round after `before` up to and with its update.
+def collect(node: Node, number: int, model: Digest) -> Collected:
+    """Samples and scores the round `number` with the policy `model`, which the engines hold.
+
+    May run beside an update: it touches nothing of the learner. Raises Stopped.
+    """
+    algorithm = node.config.training.algorithm
+    seconds: dict[str, float] = {}
+    with node.report.timed("generate", seconds):
+        prompts = node.environment.draw(node.config.index, number, algorithm.prompts)
+        requests = requests_of(node, prompts, algorithm.group_size, node.config.index, number)
+        sampled = node.pool.generate(requests)
+    node.report.registry.counter(names.TOKENS).inc(sum(len(each.tokens) for group in sampled for each in group))
+    with node.report.timed("score", seconds):
+        groups = groups_of(node, prompts, requests, sampled)
+    batch = RolloutBatch(swarm_id=node.config.swarm_id, node_id=node.node_id, round=number, model=model, groups=groups)
+    return Collected(batch, sum(map(len, sampled)), seconds)
+
+
+def play(node: Node, before: Progress, collected: Collected) -> Played:
+    """The round after `before` from its rollouts, which `before` has counted, up to and with its update.
 
     Raises Stopped before the update has begun, never after: then `before` still holds for model and optimiser.
     """
-    number = before.round + 1
+    batch, seconds = collected.batch, dict(collected.seconds)
     model_before = to_hex(node.model_digest())
-    seconds: dict[str, float] = {}
-    groups, samples, tokens = _rollouts(node, before.samples, number, seconds)
-    batch = RolloutBatch(
-        swarm_id=node.config.swarm_id, node_id=node.node_id, round=number, model=model_before, groups=groups
-    )
-    root = batch.root()
     with node.report.timed("exchange", seconds):
-        _publish(node, batch, root)
-        taken = _take(node, before.reading, number)
+        taken = _take(node, before.reading, batch.round)
     if node.stopping():
         raise Stopped
 
     with node.report.timed("update", seconds):
-        update = node.learner.update([*rows_of(groups, "local"), *rows_of(taken.groups, "external")], number)
+        rows = [*rows_of(batch.groups, "local"), *rows_of(taken.groups, "external")]
+        update = node.learner.update(rows, batch.round)
         node.refresh_digests(changed_only=True)
-    own, external = _completions(groups), _completions(taken.groups)
-    samples = samples.learn(own, external, update.filtered)
-    node.report.samples.now = samples
-    record = _record(node, before.record, batch, to_hex(root))
+    own, external = _completions(batch.groups), _completions(taken.groups)
+    samples = before.samples.learn(own, external, update.filtered)
+    record = _record(node, before.record, batch, model_before)
     progress = replace(
         before,
-        round=number,
+        round=batch.round,
         record=record,
         model=record.model_after,
         samples=samples,
-        tokens=before.tokens + tokens,
+        tokens=before.tokens + record.tokens,
         groups_taken=before.groups_taken + len(taken.groups),
         foreign_dropped=dict(Counter(before.foreign_dropped) + taken.dropped),
         reading=taken.reading,
     )
-    return Played(progress, record, _rewards(groups), update, seconds)
+    return Played(progress, record, _rewards(batch.groups), update, seconds)
 
 
 def _completions(groups: Sequence[Group]) -> int:
@@ -86,31 +122,12 @@ def _rewards(groups: Sequence[Group]) -> dict[str, float]:
     return {task: sum(rewards) / len(rewards) for task, rewards in by_task.items()}
 
 
-def _rollouts(node: Node, samples: Samples, number: int, seconds: dict[str, float]) -> tuple[list[Group], Samples, int]:
-    """This Node's own groups of the round, the counters after them, and the tokens sampled."""
-    algorithm = node.config.training.algorithm
-    with node.report.timed("generate", seconds):
-        prompts = node.environment.draw(node.config.index, number, algorithm.prompts)
-        requests = requests_of(node, prompts, algorithm.group_size, node.config.index, number)
-        sampled = node.pool.generate(requests)
-    produced = sum(len(group) for group in sampled)
-    tokens = sum(len(each.tokens) for group in sampled for each in group)
-    samples = replace(samples, produced=samples.produced + produced)
-    node.report.samples.now = samples
-    node.report.registry.counter(names.TOKENS).inc(tokens)
-    with node.report.timed("score", seconds):
-        groups = groups_of(node, prompts, requests, sampled)
-    samples = samples.drop("score", produced - _completions(groups))
-    node.report.samples.now = samples
-    return groups, samples, tokens
-
-
-def _publish(node: Node, batch: RolloutBatch, root: bytes) -> None:
+def publish(node: Node, batch: RolloutBatch) -> None:
     """Signs and hands over the batch, best effort: a round never waits for the exchange."""
     if node.exchange is None or node.notary is None:
         return
     try:
-        node.exchange.publish(SignedBatch(batch=batch, signature=node.notary.sign(batch.round, root)))
+        node.exchange.publish(SignedBatch(batch=batch, signature=node.notary.sign(batch.round, batch.root())))
         node.report.registry.counter(names.BATCHES_PUBLISHED).inc()
     except (OSError, InvalidBatch) as error:
         log.warning("batch not published", extra={"round": batch.round, "cause": str(error)})
@@ -146,7 +163,7 @@ def _take(node: Node, before: foreign.Reading, number: int) -> foreign.Taken:
     return taken
 
 
-def _record(node: Node, previous: RoundRecord | None, batch: RolloutBatch, root: str) -> RoundRecord:
+def _record(node: Node, previous: RoundRecord | None, batch: RolloutBatch, model_before: Digest) -> RoundRecord:
     chain = node.config.chain
     completions = [each for group in batch.groups for each in group.completions]
     mean = sum(each.reward for each in completions) / len(completions) if completions else 0.0
@@ -158,9 +175,9 @@ def _record(node: Node, previous: RoundRecord | None, batch: RolloutBatch, root:
         round=batch.round,
         previous=to_hex(previous.digest()) if previous else NO_DIGEST,
         config=to_hex(node.config.config_digest()),
-        model_before=batch.model,
+        model_before=model_before,
         model_after=to_hex(node.model_digest()),
-        rollouts_root=root,
+        rollouts_root=to_hex(batch.root()),
         samples=len(completions),
         reward=round(REWARD_SCALE * mean),
         tokens=sum(len(each.tokens) for each in completions),

@@ -1,5 +1,6 @@
 """Conversations to token ids and back: the model's chat template where it has one, plain text where not."""
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,19 +10,25 @@ from kubeswarm_workers.environments.contract import Turn
 
 
 class Text:
-    """Wraps a tokenizer. The same turns give the same ids on every Node: foreign prompts are compared id by id."""
+    """Wraps a tokenizer. The same turns give the same ids on every Node: foreign prompts are compared id by id.
+
+    Threads may share it.
+    """
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
+        self._lock = threading.Lock()  # a fast tokenizer is in error when two threads are in it
 
     def encode(self, turns: Sequence[Turn]) -> tuple[int, ...]:
         """The prompt's token ids, ending where the assistant's answer begins."""
-        text = self._templated(turns) if self._tokenizer.chat_template else plain(turns)
-        return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        with self._lock:
+            text = self._templated(turns) if self._tokenizer.chat_template else plain(turns)
+            return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of a completion, without special tokens."""
-        return self._tokenizer.decode(list(tokens), skip_special_tokens=True)
+        with self._lock:
+            return self._tokenizer.decode(list(tokens), skip_special_tokens=True)
 
     def _templated(self, turns: Sequence[Turn]) -> str:
         try:

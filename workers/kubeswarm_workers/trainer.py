@@ -1,9 +1,12 @@
 """The life of a Node's trainer between start and end: round after round, each written before it counts."""
 
 import logging
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from kubeswarm_api import metrics as names
+from kubeswarm_api.encoding import to_hex
 from kubeswarm_api.records import REWARD_SCALE
 from kubeswarm_api.reports import Phase
 from kubeswarm_workers import config as configuration
@@ -16,53 +19,90 @@ from kubeswarm_workers.learn.export import export
 from kubeswarm_workers.node import Node
 from kubeswarm_workers.place import Place
 from kubeswarm_workers.progress import Progress
-from kubeswarm_workers.round import Played, play
+from kubeswarm_workers.round import Collected, Played, collect, play, publish
 from kubeswarm_workers.stopping import Stopped
 
 log = logging.getLogger(__name__)
+
+#: The file of a checkpoint that holds the rollouts of the round after it.
+AHEAD = "ahead.json"
 
 
 class Trainer:
     """Drives a Node from its last finished round to the last one of its spec."""
 
-    def __init__(self, node: Node, place: Place, base: Path, progress: Progress) -> None:
+    def __init__(self, node: Node, place: Place, base: Path, progress: Progress, ahead: Collected | None) -> None:
+        """`ahead`: the rollouts of the next round, where they were sampled before the last checkpoint."""
         self._node = node
         self._place = place
         self._base = base
         self._progress = progress
+        self._ahead = ahead
         self._measured = heldout.read(place.held_out, progress.round)
 
     def train(self) -> None:
         """Plays the rounds that are missing, and leaves the trained model on the volume.
 
-        Raises Stopped between rounds or before an update, with every finished round on the disk.
+        With a staleness of 1 the rollouts of the next round are sampled while this one's update is computed: always
+        with the policy before the update, so that a run stays a function of its seed. Raises Stopped between rounds
+        or before an update counts, with every finished round on the disk.
         """
         node, training = self._node, self._node.config.training
         self._sync({})
         node.report.update(phase=Phase.TRAINING)
         held_out = node.environment.held_out() if training.evaluation.items else []
         self._measure(held_out, {})
-        while self._progress.round < training.rounds:
-            if node.stopping():
-                raise Stopped
-            # Scaling rollout pods does not restart the trainer: it reads the number anew.
-            node.pool.resize(configuration.engines(configuration.read(self._place)))
-            played = play(node, self._progress)
-            self._write(played)
-            self._sync(played.seconds)
-            self._log(played)
-            self._measure(held_out, {})
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="rollouts") as beside:
+            while self._progress.round < training.rounds:
+                if node.stopping():
+                    raise Stopped
+                # Scaling rollout pods does not restart the trainer: it reads the number anew.
+                node.pool.resize(configuration.engines(configuration.read(self._place)))
+                self._play(beside)
+                self._measure(held_out, {})
         export(node.learner.policy, self._base, self._place.trained_model, self._progress.round)
+
+    def _play(self, beside: Executor) -> None:
+        """One round, and with a staleness the rollouts of the next."""
+        node, number = self._node, self._progress.round + 1
+        model = to_hex(node.model_digest())
+        collected = self._ahead
+        if collected is None:
+            collected = collect(node, number, model)
+            self._admit(collected)
+        later = None
+        if node.config.training.asynchronous.max_staleness and number < node.config.training.rounds:
+            later = beside.submit(collect, node, number + 1, model)
+        played = play(node, self._progress, collected)
+        self._progress = played.progress
+        self._ahead = None
+        if later is not None:
+            with node.report.timed("wait", played.seconds):
+                self._ahead = later.result()
+            self._admit(self._ahead)
+        self._show_samples()
+        self._write(played)
+        self._sync(played.seconds)
+        self._log(played)
+
+    def _admit(self, collected: Collected) -> None:
+        """Counts rollouts as pending, and gives them to the others."""
+        self._progress = replace(self._progress, samples=collected.counted(self._progress.samples))
+        self._show_samples()
+        publish(self._node, collected.batch)
+
+    def _show_samples(self) -> None:
+        self._node.report.samples.now = self._progress.samples
 
     def _write(self, played: Played) -> None:
         """Checkpoint, then record. From here on the round counts."""
-        node, progress = self._node, played.progress
+        node, progress = self._node, self._progress
         with node.report.timed("checkpoint", played.seconds):
             tensors, randomness = snapshot.take(node.learner)
             state = {"progress": progress.to_json(), "random": randomness}
-            directory = checkpoint.save(self._place.checkpoints, progress.round, tensors, state)
+            files = {AHEAD: self._ahead.to_bytes()} if self._ahead else {}
+            directory = checkpoint.save(self._place.checkpoints, progress.round, tensors, state, files)
             spool.append(self._place.spool, played.record)
-        self._progress = progress
         registry = node.report.registry
         registry.counter(names.ROUNDS).inc()
         registry.gauge(names.CHECKPOINT_BYTES).set(checkpoint.size(directory))

@@ -1,4 +1,4 @@
-"""The bound: raw vLLM generation, and raw torch forward and backward passes over the same tokens, with nothing between."""
+"""The bound: raw vLLM generation, and raw torch forward and backward passes over the same tokens, nothing else."""
 
 from hack.bench.learner.parts import Parts
 from hack.bench.learner.setting import ALGORITHM, MAX_TOKENS, Measured, Setting, drawn

@@ -6,6 +6,7 @@ import os
 import select
 import subprocess
 import sys
+import threading
 import time
 from typing import Any
 
@@ -41,6 +42,7 @@ class EnvironmentProcess:
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
         self._rest = b""
+        self._lock = threading.Lock()  # rollouts and foreign groups are scored by threads of their own
 
     def draw(self, node: int, round: int, count: int) -> list[Prompt]:
         """See `contract.Environment`."""
@@ -67,10 +69,11 @@ class EnvironmentProcess:
             self._rest = b""
 
     def _call(self, name: str, *args: object) -> Any:
-        if self._process is None:
-            self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            self._exchange(self._first, START_SECONDS)
-        return self._exchange({"call": name, "args": args}, self._call_seconds)
+        with self._lock:
+            if self._process is None:
+                self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                self._exchange(self._first, START_SECONDS)
+            return self._exchange({"call": name, "args": args}, self._call_seconds)
 
     def _exchange(self, request: object, seconds: float) -> Any:
         try:

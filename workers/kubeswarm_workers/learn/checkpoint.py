@@ -28,12 +28,13 @@ KEEP = 2
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was read: tensors by file name (without suffix), and the JSON state."""
+    """What was read: tensors by file name (without suffix), the JSON state, and other files by name."""
 
     round: int
     directory: Path
     tensors: dict[str, dict[str, torch.Tensor]]
     state: dict[str, Any]
+    files: dict[str, bytes]
 
 
 def directory_of(folder: Path, round: int) -> Path:
@@ -41,7 +42,13 @@ def directory_of(folder: Path, round: int) -> Path:
     return folder / f"round-{round:08d}"
 
 
-def save(folder: Path, round: int, tensors: Mapping[str, Mapping[str, torch.Tensor]], state: Mapping[str, Any]) -> Path:
+def save(
+    folder: Path,
+    round: int,
+    tensors: Mapping[str, Mapping[str, torch.Tensor]],
+    state: Mapping[str, Any],
+    files: Mapping[str, bytes],
+) -> Path:
     """Writes the checkpoint of `round`, removes all but the newest KEEP, and returns its directory.
 
     Raises OSError (disk full, read-only); what was there before is then untouched.
@@ -59,8 +66,9 @@ def save(folder: Path, round: int, tensors: Mapping[str, Mapping[str, torch.Tens
             with path.open("rb+") as file:
                 os.fsync(file.fileno())
             digests[path.name] = _digest(path)
-        write_synced(temporary / STATE, canonical_json(state))
-        digests[STATE] = _digest(temporary / STATE)
+        for name, content in {**files, STATE: canonical_json(state)}.items():
+            write_synced(temporary / name, content)
+            digests[name] = _digest(temporary / name)
         write_synced(temporary / MANIFEST, canonical_json({"round": round, "files": digests}))
         sync_directory(temporary)
     except BaseException:
@@ -103,7 +111,8 @@ def _read(directory: Path) -> Checkpoint:
     for name, expected in manifest["files"].items():
         if _digest(directory / name) != expected:
             raise ValueError(f"{name} does not match the manifest")
-    tensors = {
-        Path(name).stem: load_file(directory / name) for name in manifest["files"] if name.endswith(".safetensors")
-    }
-    return Checkpoint(manifest["round"], directory, tensors, json.loads((directory / STATE).read_bytes()))
+    names = manifest["files"].keys()
+    tensors = {Path(name).stem: load_file(directory / name) for name in names if name.endswith(".safetensors")}
+    files = {name: (directory / name).read_bytes() for name in names if not name.endswith(".safetensors")}
+    state = json.loads(files.pop(STATE))
+    return Checkpoint(manifest["round"], directory, tensors, state, files)
