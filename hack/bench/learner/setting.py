@@ -7,7 +7,8 @@ from pathlib import Path
 
 from kubeswarm_api.spec_environment import Environment
 from kubeswarm_api.spec_model import Lora
-from kubeswarm_api.spec_training import Algorithm
+from kubeswarm_api.spec_algorithm import Algorithm
+from kubeswarm_api.spec_training import Rollout
 from kubeswarm_workers.environments.contract import Prompt
 from kubeswarm_workers.environments.process import EnvironmentProcess
 
@@ -17,6 +18,7 @@ LORA = Lora(rank=16)
 RATE = 4e-4
 ALGORITHM = Algorithm(learning_rate=RATE)
 MAX_TOKENS = 24
+ROLLOUT = Rollout(max_tokens=MAX_TOKENS)
 THREADS = 2
 
 

@@ -22,7 +22,7 @@ def run(setting: Setting, folder: str) -> Measured:
         with parts.timed("score", round):
             groups = parts.groups(prompts, sampled)
         with parts.timed("update", round):
-            parts.learner.update(rows_of(groups, "local"))
+            parts.learner.update(rows_of(groups, "local"), round)
     parts.environment.close()
     return parts.measured
 
