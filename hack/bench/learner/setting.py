@@ -5,9 +5,9 @@ import resource
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from kubeswarm_api.spec_algorithm import Algorithm
 from kubeswarm_api.spec_environment import Environment
 from kubeswarm_api.spec_model import Lora
-from kubeswarm_api.spec_algorithm import Algorithm
 from kubeswarm_api.spec_training import Rollout
 from kubeswarm_workers.environments.contract import Prompt
 from kubeswarm_workers.environments.process import EnvironmentProcess

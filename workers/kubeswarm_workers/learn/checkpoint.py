@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -47,7 +48,7 @@ def save(
     round: int,
     tensors: Mapping[str, Mapping[str, torch.Tensor]],
     state: Mapping[str, Any],
-    files: Mapping[str, bytes],
+    files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Path:
     """Writes the checkpoint of `round`, removes all but the newest KEEP, and returns its directory.
 
