@@ -1,13 +1,13 @@
 """TRL's GRPOTrainer as its user gets it on this machine: the model's own generate(), one process."""
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import torch
 from datasets import Dataset  # pyright: ignore[reportMissingTypeStubs]
 from peft import LoraConfig
 from transformers import TrainerCallback
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOConfig, GRPOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
 from hack.bench.learner.setting import ALGORITHM, LORA, MAX_TOKENS, RATE, THREADS, Measured, Setting, drawn
 
@@ -44,14 +44,14 @@ def run(setting: Setting, folder: str) -> Measured:
 
     def reward(completions: list[list[dict[str, str]]], task: list[str], item: list[int], **_: Any) -> list[float]:
         answers = [completion[0]["content"] for completion in completions]
-        scored = [environment.score(*of, [answer])[0].reward for *of, answer in zip(task, item, answers, strict=True)]
+        scored = [environment.score(t, i, [answer])[0].reward for t, i, answer in zip(task, item, answers, strict=True)]
         rewards.append(sum(scored) / len(scored))
         return scored
 
     clock = Clock()
     trainer = GRPOTrainer(
         model=str(setting.model),
-        reward_funcs=reward,
+        reward_funcs=cast(Any, reward),
         args=GRPOConfig(
             output_dir=folder,
             seed=setting.seed,
