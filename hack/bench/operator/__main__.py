@@ -5,6 +5,8 @@ import asyncio
 import json
 import os
 import platform
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -23,6 +25,7 @@ CONTENDERS = {"kubeswarm": kubeswarm(), "kuberay-1": kuberay(1), "kuberay-10": k
 def main() -> int:
     """Measures, or prints the table of what was measured."""
     options = _parser().parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is taken down
     results: list[Object] = json.loads(options.results.read_text()) if options.results.exists() else []
     if not options.table:
         contender = CONTENDERS[options.operator]

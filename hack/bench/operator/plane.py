@@ -19,6 +19,8 @@ from hack.console import Problem, run
 #: Away from the ports of clusters and tests.
 PORT_OFFSET = 21_000
 NODES = 8
+#: What kwok's nodes and pods go through.
+STAGES = ("node/fast", "node/heartbeat-with-lease", "pod/fast")
 STORAGE_CLASS = "bench"
 #: Pods' addresses lie on the loopback interface, so that one server answers for all of them.
 POD_RANGE = "127.64.0.0/16"
@@ -75,13 +77,19 @@ def _start_kwok(plane: Plane) -> None:
     config = {"apiVersion": "config.kwok.x-k8s.io/v1alpha1", "kind": "KwokConfiguration", "options": options}
     path = layout.config / "kwok.yaml"
     path.write_text(yaml.safe_dump(config))
-    command = [plane.programs["kwok"], f"--kubeconfig={layout.kubeconfig}", f"--config={path}"]
+    stages = _module("kwok", "sigs.k8s.io/kwok") / "kustomize" / "stage"
+    files = [
+        path,
+        *sorted(each for folder in STAGES for each in (stages / folder).glob(f"{folder.split('/')[0]}-*.yaml")),
+    ]
+    command = [plane.programs["kwok"], f"--kubeconfig={layout.kubeconfig}", *(f"--config={file}" for file in files)]
     processes.start("kwok", command, pids=layout.pids, logs=layout.logs)
 
 
 def _install(plane: Plane) -> None:
     plane.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
-    plane.kubectl("apply", "--server-side", "-f", str(_kuberay_crds()))
+    kuberay = _module("kuberay", "github.com/ray-project/kuberay/ray-operator")
+    plane.kubectl("apply", "--server-side", "-f", str(kuberay / "config" / "crd" / "bases"))
     plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
     objects: list[Object] = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": COUNTED}},
@@ -100,11 +108,9 @@ def _install(plane: Plane) -> None:
     plane.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(objects))
 
 
-def _kuberay_crds() -> Path:
-    """The CRDs in the module that KubeRay is built from."""
-    folder = REPOSITORY / "hack" / "tools" / "kuberay"
-    said = run(["go", "list", "-m", "-f", "{{.Dir}}", "github.com/ray-project/kuberay/ray-operator"], cwd=folder)
-    return Path(said.strip()) / "config" / "crd" / "bases"
+def _module(tool: str, module: str) -> Path:
+    """The sources of the module that a tool is built from."""
+    return Path(run(["go", "list", "-m", "-f", "{{.Dir}}", module], cwd=REPOSITORY / "hack" / "tools" / tool).strip())
 
 
 def _node(index: int) -> Object:

@@ -21,6 +21,8 @@ BINDING_GRACE = timedelta(seconds=15)
 CRASH_MEMORY = timedelta(minutes=2)
 #: A pod that should have ended for so long (deletionTimestamp is when its grace period is over) sits on a lost machine.
 ENDING_GRACE = timedelta(seconds=20)
+#: Seconds that a kubelet may take to say a first word of a pod that was given to it.
+BEGINNING_GRACE = timedelta(seconds=20)
 _PULL_REASONS = {
     "ErrImagePull",
     "ImagePullBackOff",
@@ -190,6 +192,7 @@ def _lost(snapshot: NodeSnapshot) -> Iterator[Problem]:
         silent = states.get("Ready") == "False" and states.get("ContainersReady") == "True" and not gated
         going = pod["metadata"].get("deletionTimestamp")
         overdue = going is not None and snapshot.now - datetime.fromisoformat(going) > ENDING_GRACE
+        silent = silent or _not_begun(snapshot.now, pod, conditions)
         if (silent and going is None) or overdue:
             yield Problem(
                 Reason.NODE_LOST,
@@ -197,6 +200,19 @@ def _lost(snapshot: NodeSnapshot) -> Iterator[Problem]:
                 f"replaced once the machine is back or gone: `kubectl delete node {node}` says that it is gone for "
                 "good",
             )
+
+
+def _not_begun(now: datetime, pod: Object, conditions: list[Object]) -> bool:
+    """Whether a pod has a machine whose kubelet has said nothing of its containers for too long."""
+    status = pod.get("status", {})
+    if status.get("containerStatuses") or status.get("initContainerStatuses"):
+        return False
+    scheduled = [
+        datetime.fromisoformat(each["lastTransitionTime"])
+        for each in conditions
+        if each["type"] == "PodScheduled" and each["status"] == "True" and each.get("lastTransitionTime")
+    ]
+    return any(now - at > BEGINNING_GRACE for at in scheduled)
 
 
 def _container(now: datetime, pod: Object, status: Object) -> Problem | None:

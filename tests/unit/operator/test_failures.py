@@ -59,6 +59,13 @@ def _never_ends() -> NodeSnapshot:
     return node_snapshot(pods=(body,))
 
 
+def _not_begun(seconds: int) -> NodeSnapshot:
+    at = (NOW - timedelta(seconds=seconds)).isoformat()
+    conditions = [{"type": "PodScheduled", "status": "True", "lastTransitionTime": at}]
+    body = {**pod(POD), "spec": {"nodeName": "machine-7"}, "status": {"phase": "Pending", "conditions": conditions}}
+    return node_snapshot(pods=(body,))
+
+
 def _evicted(message: str) -> NodeSnapshot:
     body = pod(POD, ready=False)
     return node_snapshot(pods=({**body, "status": {"phase": "Failed", "reason": "Evicted", "message": message}},))
@@ -99,6 +106,7 @@ FAILURES: list[tuple[str, NodeSnapshot, Reason, tuple[str, ...]]] = [
     ("memory of the GPU", _logged("OutOfMemoryError: CUDA out of memory"), Reason.OUT_OF_MEMORY, (POD, "CUDA out of")),
     ("evicted for memory", _evicted("The node was low on resource: memory."), Reason.OUT_OF_MEMORY, (POD, "Evicted")),
     ("lost machine", _lost(), Reason.NODE_LOST, (POD, "machine-7", "kubectl get node machine-7")),
+    ("machine that begins nothing", _not_begun(30), Reason.NODE_LOST, (POD, "machine-7", "kubectl get node machine-7")),
     ("pod on a lost machine", _never_ends(), Reason.NODE_LOST, (POD, "machine-7", "kubectl delete node machine-7")),
     (
         "Secret of the template",
@@ -173,6 +181,10 @@ def test_a_pod_that_waits_for_its_gates_is_on_no_lost_machine() -> None:
     snapshot = _lost()
     snapshot.pods[0]["status"]["conditions"][0]["reason"] = "ReadinessGatesNotReady"
     assert problems(snapshot) == []
+
+
+def test_a_kubelet_has_time_to_begin() -> None:
+    assert problems(_not_begun(10)) == []
 
 
 def test_the_last_lines_are_kept() -> None:
