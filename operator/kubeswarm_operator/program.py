@@ -64,7 +64,7 @@ def _assemble(config: OperatorConfig, namespace: str, kube: Kube, lease: Lease) 
         kube=kube,
         store=store,
         applier=Applier(kube, store),
-        reporter=Reporter(kube, store, lambda: swarm_queue.busy() or node_queue.busy()),
+        reporter=Reporter(kube, store),
         reports=ReportPoller(store, config.status_poll_seconds, lambda key: feed.node_changed(key)),
         chain=chain,
         exchange=ExchangeLink(config.exchange, namespace, lambda: swarm_ids(store), lambda: feed.all_changed()),

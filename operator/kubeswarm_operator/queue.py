@@ -40,12 +40,6 @@ class WorkQueue(Generic[K]):
         now = asyncio.get_running_loop().time()
         return sum(1 for due in self._due.values() if due <= now)
 
-    def busy(self) -> bool:
-        """Whether a key is due and waits for a worker."""
-        while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
-            heapq.heappop(self._heap)
-        return bool(self._heap) and self._heap[0][0] <= asyncio.get_running_loop().time()
-
     def add(self, key: K, delay: float = 0.0, afresh: bool = False) -> None:
         """Asks for a pass of `key` in `delay` seconds, or sooner if that was asked already.
 

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 from kubeswarm_api.encoding import digest
@@ -20,9 +19,9 @@ from kubeswarm_operator.resources import EVENTS, NODES, SWARMS, Object, Resource
 log = logging.getLogger(__name__)
 #: The same Event of an object is counted up in the API at most this often.
 REPEAT_SECONDS = 300.0
-#: Seconds for which a status that only tells of progress waits for more of it: at least, and at most while other keys
-#: wait for a pass.
-PROGRESS_SECONDS, BUSY_SECONDS = 0.5, 5.0
+#: A status that only tells of progress waits for more of it: at least and at most so many seconds, and no more than so
+#: many of them are written a second over all objects.
+PROGRESS_SECONDS, PATIENCE_SECONDS, PROGRESS_RATE = 0.5, 30.0, 5.0
 _REMEMBERED = 4096
 _MESSAGE = 1000
 
@@ -32,12 +31,12 @@ Waiter = tuple[Resource, Key]
 class Reporter:
     """Writes statuses and Events."""
 
-    def __init__(self, kube: Kube, store: Store, busy: Callable[[], bool]) -> None:
+    def __init__(self, kube: Kube, store: Store) -> None:
         self._kube = kube
         self._store = store
-        self._busy = busy
         self._told: OrderedDict[str, datetime] = OrderedDict()
-        self._waiting: dict[Waiter, float] = {}  # since when a status waits to be written
+        self._waiting: dict[Waiter, float] = {}  # when a status that waits is to be written
+        self._slot = 0.0  # when the last of them is
 
     async def report(
         self, live: Object, before: NodeStatus | SwarmStatus, after: NodeStatus | SwarmStatus
@@ -74,12 +73,11 @@ class Reporter:
     def _wait(self, waiter: Waiter) -> float | None:
         """Seconds that a status should wait for yet; None: it has waited long enough."""
         now = time.monotonic()
-        waited = now - self._waiting.setdefault(waiter, now)
-        if waited >= BUSY_SECONDS:
-            return None
-        if self._busy():
-            return min(2 * PROGRESS_SECONDS, BUSY_SECONDS - waited)
-        return PROGRESS_SECONDS - waited if waited < PROGRESS_SECONDS else None
+        due = self._waiting.get(waiter)
+        if due is None:
+            self._slot = max(now + PROGRESS_SECONDS, self._slot + 1 / PROGRESS_RATE)
+            due = self._waiting[waiter] = min(self._slot, now + PATIENCE_SECONDS)
+        return due - now if due > now else None
 
     async def announce(self, live: Object, announcement: Announcement) -> None:
         """An Event. Failing to write one is logged and otherwise ignored: it holds nothing that status doesn't."""

@@ -101,7 +101,7 @@ def _install(plane: Plane) -> None:
                 "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
             },
             "provisioner": "kubernetes.io/no-provisioner",
-            "volumeBindingMode": "Immediate",
+            "volumeBindingMode": "WaitForFirstConsumer",
         },
         *(_node(index) for index in range(NODES)),
     ]

@@ -14,7 +14,7 @@ from kubeswarm_operator.observe.snapshot import NodeSnapshot
 from kubeswarm_operator.resources import Object
 
 #: A pod that isn't scheduled yet is no problem before this.
-SCHEDULING_GRACE = timedelta(seconds=3)
+SCHEDULING_GRACE = timedelta(seconds=10)
 #: A claim that isn't bound yet is no problem before this.
 BINDING_GRACE = timedelta(seconds=15)
 #: A container that has crashed several times counts as crash-looping for so long after the last time.

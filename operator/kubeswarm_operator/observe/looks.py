@@ -11,7 +11,7 @@ from kubeswarm_operator.resources import CLAIMS, EVENTS, SECRETS, STATEFUL_SETS,
 
 #: Events older than this are history.
 RECENT = timedelta(minutes=10)
-#: A pod that is being created is asked about only after this.
+#: A pod that is being created, or is to be, is asked about only after this.
 CREATION_GRACE = timedelta(seconds=10)
 _CREATING = frozenset(("ContainerCreating", "PodInitializing"))
 
@@ -29,7 +29,7 @@ async def missing_references(kube: Kube, namespace: str, spec: NodeSpec) -> tupl
 async def refusals(kube: Kube, store: Store, namespace: str, node: str, now: datetime) -> tuple[str, ...]:
     """Why the head's pod could not be made: a StatefulSet says so in Events alone."""
     live = store.get(STATEFUL_SETS, namespace, head_name(node))
-    if live is None:
+    if live is None or now - datetime.fromisoformat(live["metadata"]["creationTimestamp"]) < CREATION_GRACE:
         return ()
     message = await _latest(kube, live, "reason=FailedCreate", now)
     return (message,) if message else ()

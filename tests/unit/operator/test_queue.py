@@ -111,14 +111,3 @@ async def test_workers_share_the_work() -> None:
         worker.cancel()
     assert sorted(done) == list(range(30))
     assert most == 3
-
-
-async def test_busy_while_a_key_is_due_and_nobody_takes_it() -> None:
-    work: WorkQueue[str] = WorkQueue(spacing=0)
-    assert not work.busy()
-    work.add("later", 30)
-    assert not work.busy()
-    work.add("now")
-    assert work.busy()
-    assert await _next(work) == "now"
-    assert not work.busy()
