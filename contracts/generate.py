@@ -18,6 +18,9 @@ SOURCES = {
     "NodeRegistry": HERE / "out/NodeRegistry.sol/NodeRegistry.json",
     "SwarmRegistry": HERE / "out/SwarmRegistry.sol/SwarmRegistry.json",
     "RoundResolver": HERE / "out/RoundResolver.sol/RoundResolver.json",
+    "ReputationRegistry": HERE / "out/ReputationRegistry.sol/ReputationRegistry.json",
+    "Treasury": HERE / "out/Treasury.sol/Treasury.json",
+    "Crowdfunding": HERE / "out/Crowdfunding.sol/Crowdfunding.json",
 }
 
 

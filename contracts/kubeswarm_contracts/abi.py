@@ -85,4 +85,7 @@ def interface(name: str) -> Interface:
     return Interface(artifact["contractName"], tuple(artifact["abi"]), bytes.fromhex(artifact["bytecode"][2:]))
 
 
-CONTRACTS = ("SchemaRegistry", "EAS", "NodeRegistry", "SwarmRegistry", "RoundResolver")
+CONTRACTS = (
+    *("SchemaRegistry", "EAS", "NodeRegistry", "SwarmRegistry", "RoundResolver"),
+    *("ReputationRegistry", "Treasury", "Crowdfunding"),
+)

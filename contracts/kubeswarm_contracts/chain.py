@@ -15,7 +15,7 @@ from kubeswarm_contracts.deployments import Deployment
 from kubeswarm_contracts.errors import ChainRejected, ChainUnreachable
 from kubeswarm_contracts.rpc import Rpc, RpcError
 
-POLICIES: tuple[Literal["open", "invited"], ...] = ("open", "invited")
+POLICIES: tuple[Literal["open", "invited", "staked"], ...] = ("open", "invited", "staked")
 NOBODY: Address = "0x" + 40 * "0"
 
 #: Blocks asked for in one log query. An endpoint that takes fewer gets halves.
@@ -33,7 +33,7 @@ class SwarmInfo(Model):
 
     id: Digest
     owner: Address
-    policy: Literal["open", "invited"]
+    policy: Literal["open", "invited", "staked"]
     config: Digest
     members: int
 
@@ -112,14 +112,16 @@ class Chain:
         """The Nodes in the swarm now, in the order of their joining, rebuilt from the events."""
         joined, left, ejected = (_SWARMS.topic(name) for name in ("NodeJoined", "NodeLeft", "NodeEjected"))
         nodes: dict[Address, None] = {}
-        for log in self._logs(self.deployment.swarm_registry, [[joined, left, ejected], swarm_id], 0):
+        for log in self.logs(self.deployment.swarm_registry, [[joined, left, ejected], swarm_id], 0):
             node = "0x" + log["topics"][2][-40:]
             if log["topics"][0] == joined:
                 nodes[node] = None
             else:
                 nodes.pop(node, None)
-        calls = [("eth_call", self._call(_NODES, "keyOf", int(node, 16))) for node in nodes]
-        keys = [self._decode(_NODES, "keyOf", result) for result in self.rpc.batch(calls)]
+        registry = self.deployment.node_registry
+        data = [to_hex(_NODES.call("keyOf", int(node, 16))) for node in nodes]
+        answers = self.rpc.batch([("eth_call", [{"to": registry, "data": each}, "latest"]) for each in data])
+        keys = [self._decode(registry, _NODES, "keyOf", answer) for answer in answers]
         return [Member(node_id=node, key=None if key == NOBODY else key) for node, key in zip(nodes, keys, strict=True)]
 
     def key_of(self, node_id: Address) -> Address | None:
@@ -150,7 +152,7 @@ class Chain:
         topics: list[Any] = [_RESOLVER.topic("RoundsAttested"), swarm_id]
         if node_id is not None:
             topics.append("0x" + node_id[2:].rjust(64, "0"))
-        found = [_attested(log) for log in self._logs(self.deployment.resolver, topics, from_block)]
+        found = [_attested(log) for log in self.logs(self.deployment.resolver, topics, from_block)]
         if not gas:
             return found
         receipts = self.rpc.batch([("eth_getTransactionReceipt", [each.tx_hash]) for each in found])
@@ -201,18 +203,19 @@ class Chain:
             "RoundResolver": deployment.resolver,
         }[contract.name]
 
-    def _call(self, contract: Interface, function: str, *arguments: Any) -> list[Any]:
-        return [{"to": self._address(contract), "data": to_hex(contract.call(function, *arguments))}, "latest"]
+    def read(self, address: Address, contract: Interface, function: str, *arguments: Any) -> Any:
+        """What a view of a contract returns; the first value of several."""
+        call = {"to": address, "data": to_hex(contract.call(function, *arguments))}
+        return self._decode(address, contract, function, self.rpc.request("eth_call", call, "latest"))
 
     def _read(self, contract: Interface, function: str, *arguments: Any) -> Any:
-        answer = self.rpc.request("eth_call", *self._call(contract, function, *arguments))
-        return self._decode(contract, function, answer)
+        return self.read(self._address(contract), contract, function, *arguments)
 
-    def _decode(self, contract: Interface, function: str, answer: str) -> Any:
+    def _decode(self, address: Address, contract: Interface, function: str, answer: str) -> Any:
         if answer == "0x":
             raise ChainRejected(
                 "NotDeployed",
-                f"there is no {contract.name} at {self._address(contract)} on chain {self.deployment.chain_id}: "
+                f"there is no {contract.name} at {address} on chain {self.deployment.chain_id}: "
                 "deploy the contracts first (python -m kubeswarm_contracts.deploy)",
             )
         try:
@@ -220,7 +223,8 @@ class Chain:
         except (DecodingError, ValueError) as error:
             raise ChainUnreachable(f"{self.rpc.name} answered {contract.name}.{function} with other data") from error
 
-    def _logs(self, address: Address, topics: list[Any], from_block: int) -> Iterator[dict[str, Any]]:
+    def logs(self, address: Address, topics: list[Any], from_block: int = 0) -> Iterator[dict[str, Any]]:
+        """A contract's logs from a block on, in the chain's order, as JSON-RPC gives them; None matches any topic."""
         start, latest, size = max(from_block, self.deployment.block), self.block(), LOG_BLOCKS
         while start <= latest:
             end = min(start + size - 1, latest)

@@ -11,7 +11,10 @@ from kubeswarm_api.records import Address, Digest
 
 
 class Deployment(Model):
-    """The contracts of one chain. `block` is the first that can hold anything of ours: reading begins there."""
+    """The contracts of one chain; the last three are None where nothing is paid or judged.
+
+    `block` is the first that can hold anything of ours: reading begins there.
+    """
 
     chain_id: int = Field(ge=1, lt=2**64)
     eas: Address
@@ -20,6 +23,9 @@ class Deployment(Model):
     swarm_registry: Address
     resolver: Address
     schema_uid: Digest
+    reputation: Address | None = None
+    treasury: Address | None = None
+    crowdfunding: Address | None = None
     block: int = Field(ge=0)
 
 

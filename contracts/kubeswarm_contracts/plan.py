@@ -60,8 +60,11 @@ def plan(chain_id: int, block: int = 0) -> Plan:
     nodes = Step.of(interface("NodeRegistry"))
     swarms = Step.of(interface("SwarmRegistry"), nodes.address)
     resolver = Step.of(interface("RoundResolver"), eas, nodes.address, swarms.address)
+    reputation = Step.of(interface("ReputationRegistry"), nodes.address)
+    treasury = Step.of(interface("Treasury"), resolver.address)
+    crowdfunding = Step.of(interface("Crowdfunding"), resolver.address)
     return Plan(
-        (*steps, nodes, swarms, resolver),
+        (*steps, nodes, swarms, resolver, reputation, treasury, crowdfunding),
         Deployment(
             chain_id=chain_id,
             eas=eas,
@@ -70,6 +73,9 @@ def plan(chain_id: int, block: int = 0) -> Plan:
             swarm_registry=swarms.address,
             resolver=resolver.address,
             schema_uid=to_hex(keccak(SCHEMA.encode() + from_hex(resolver.address, 20) + b"\0")),
+            reputation=reputation.address,
+            treasury=treasury.address,
+            crowdfunding=crowdfunding.address,
             block=block,
         ),
     )

@@ -108,9 +108,9 @@ class Transactor:
         """Sends ether."""
         return _result(self._sender.send(to, value=wei))
 
-    def call(self, to: Address, data: bytes) -> TxResult:
-        """Calls any contract."""
-        return _result(self._sender.send(to, data))
+    def call(self, to: Address, data: bytes, wei: int = 0) -> TxResult:
+        """Calls any contract, with ether sent along."""
+        return _result(self._sender.send(to, data, wei))
 
     def _nodes(self, function: str, *arguments: Any) -> TxResult:
         return _result(self._sender.send(self.chain.deployment.node_registry, _NODES.call(function, *arguments)))

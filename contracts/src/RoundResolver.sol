@@ -81,7 +81,7 @@ contract RoundResolver is SchemaResolver {
 
     uint256 private constant DATA_LENGTH = 11 * 32;
 
-    /// @notice The digest of an attestation's batch (`batchDigest`); zero for what this resolver did not take.
+    /// @notice The digest of an attestation's swarm, Node, root and batch (`holds`); zero for what this resolver did not take.
     mapping(bytes32 uid => bytes32 digest) public batches;
 
     mapping(bytes32 swarmId => mapping(uint256 nodeId => Progress progress)) private _progress;
@@ -159,7 +159,7 @@ contract RoundResolver is SchemaResolver {
         }
         bytes32 root =
             Trees.root(digest, record.round - batch.firstRound, uint256(batch.lastRound - batch.firstRound) + 1, proof);
-        return batchDigest(record.swarmId, record.nodeId, root, batch) == batches[uid];
+        return holds(uid, record.swarmId, record.nodeId, root, batch);
     }
 
     /// @notice Whether the attestation `uid` holds this record, and the record this rollout at this position.
@@ -180,13 +180,13 @@ contract RoundResolver is SchemaResolver {
             && proveRound(uid, batch, record, recordProof);
     }
 
-    /// @notice What `batches` holds for an attestation of this content.
-    function batchDigest(bytes32 swarmId, uint256 nodeId, bytes32 recordsRoot, Batch calldata batch)
+    /// @notice Whether the attestation `uid` is of this swarm and Node and has this root and batch.
+    function holds(bytes32 uid, bytes32 swarmId, uint256 nodeId, bytes32 recordsRoot, Batch calldata batch)
         public
-        pure
-        returns (bytes32)
+        view
+        returns (bool)
     {
-        return keccak256(abi.encode(swarmId, nodeId, recordsRoot, batch));
+        return batches[uid] == keccak256(abi.encode(swarmId, nodeId, recordsRoot, batch));
     }
 
     /// @dev Nothing but EAS is called after the state has moved.

@@ -2,15 +2,17 @@
 pragma solidity ^0.8.28;
 
 import {NodeRegistry} from "./NodeRegistry.sol";
+import {IStakes} from "./interfaces/IStakes.sol";
 
 /// @title Swarms and who takes part in them
 /// @notice A swarm has an owner, a policy of joining and the digest of its configuration. Its whole history is in the
 /// events. The owner decides who may join and who must go; nobody but a Node itself can join, leave or advance its rounds.
 contract SwarmRegistry {
-    /// @notice Who may join: any registered Node that was not ejected, or invited ones only.
+    /// @notice Who may join: any registered Node that was not ejected, invited ones only, or any that has enough at stake.
     enum Policy {
         Open,
-        Invited
+        Invited,
+        Staked
     }
 
     /// @notice Where a Node stands in a swarm.
@@ -30,6 +32,12 @@ contract SwarmRegistry {
         bytes32 config;
     }
 
+    /// @notice What a swarm of the policy Staked asks of its Nodes at joining.
+    struct StakeTerms {
+        IStakes stakes;
+        uint256 minimum;
+    }
+
     /// @notice Longest `uri` of a swarm, in bytes.
     uint256 public constant MAX_URI_LENGTH = 2048;
     /// @notice Longest `reason` of an ejection, in bytes.
@@ -39,9 +47,12 @@ contract SwarmRegistry {
 
     mapping(bytes32 swarmId => Swarm swarm) private _swarms;
     mapping(bytes32 swarmId => mapping(uint256 nodeId => Standing standing)) private _standings;
+    mapping(bytes32 swarmId => StakeTerms terms) private _stakeTerms;
 
     /// @notice A swarm was created.
     event SwarmCreated(bytes32 indexed swarmId, address indexed owner, bytes32 config, Policy policy, string uri);
+    /// @notice A swarm of the policy Staked was created, with these terms.
+    event StakeRequired(bytes32 indexed swarmId, IStakes indexed stakes, uint256 minimum);
     /// @notice The owner invited a Node, or let an ejected one come back.
     event NodeInvited(bytes32 indexed swarmId, uint256 indexed nodeId);
     /// @notice A Node joined.
@@ -61,6 +72,10 @@ contract SwarmRegistry {
     error NotInControl(uint256 nodeId, address caller);
     /// @notice The Node can't do this from where it stands in the swarm.
     error WrongStanding(bytes32 swarmId, uint256 nodeId, Standing standing);
+    /// @notice A swarm of the policy Staked names its stakes, by `createStakedSwarm`; others have none.
+    error InvalidStakeTerms(IStakes stakes, uint256 minimum);
+    /// @notice The Node has less at stake than the swarm asks for.
+    error StakeTooLow(bytes32 swarmId, uint256 nodeId, uint256 stake, uint256 minimum);
     /// @notice The field has more bytes than this registry takes.
     error TooLong(string field, uint256 length, uint256 limit);
 
@@ -89,13 +104,28 @@ contract SwarmRegistry {
         external
         returns (bytes32 swarmId)
     {
-        swarmId = swarmIdOf(msg.sender, salt);
-        if (_swarms[swarmId].owner != address(0)) {
-            revert SwarmAlreadyExists(swarmId);
+        if (policy == Policy.Staked) {
+            revert InvalidStakeTerms(IStakes(address(0)), 0);
         }
-        _checkLength("uri", bytes(uri).length, MAX_URI_LENGTH);
-        _swarms[swarmId] = Swarm({owner: msg.sender, policy: policy, members: 0, config: config});
-        emit SwarmCreated(swarmId, msg.sender, config, policy, uri);
+        return _create(salt, config, policy, uri);
+    }
+
+    /// @notice Creates a swarm that the sender owns, into which Nodes come by what they have at stake.
+    /// @param salt As for `createSwarm`.
+    /// @param config As for `createSwarm`.
+    /// @param terms Where stakes are, and the least that a Node must have there when it joins.
+    /// @param uri As for `createSwarm`.
+    /// @return swarmId The swarm's id.
+    function createStakedSwarm(bytes32 salt, bytes32 config, StakeTerms calldata terms, string calldata uri)
+        external
+        returns (bytes32 swarmId)
+    {
+        if (address(terms.stakes) == address(0) || terms.minimum == 0) {
+            revert InvalidStakeTerms(terms.stakes, terms.minimum);
+        }
+        swarmId = _create(salt, config, Policy.Staked, uri);
+        _stakeTerms[swarmId] = terms;
+        emit StakeRequired(swarmId, terms.stakes, terms.minimum);
     }
 
     /// @notice Invites a Node, which need not be registered yet. An ejected Node may come back by this alone.
@@ -108,14 +138,18 @@ contract SwarmRegistry {
         emit NodeInvited(swarmId, nodeId);
     }
 
-    /// @notice Joins a swarm. Under the policy Invited each joining uses an invitation up.
+    /// @notice Joins a swarm. Under the policy Invited each joining uses an invitation up; under Staked an invitation lets
+    /// an ejected Node back in, but not without its stake.
     function join(bytes32 swarmId, uint256 nodeId) external onlyController(nodeId) {
         Swarm storage swarm = _existing(swarmId);
         Standing standing = _standings[swarmId][nodeId];
         bool welcome = standing == Standing.Invited
-            || (swarm.policy == Policy.Open && (standing == Standing.None || standing == Standing.Left));
+            || (swarm.policy != Policy.Invited && (standing == Standing.None || standing == Standing.Left));
         if (!welcome) {
             revert WrongStanding(swarmId, nodeId, standing);
+        }
+        if (swarm.policy == Policy.Staked) {
+            _checkStake(swarmId, nodeId);
         }
         _standings[swarmId][nodeId] = Standing.Member;
         ++swarm.members;
@@ -151,6 +185,11 @@ contract SwarmRegistry {
         return _swarms[swarmId];
     }
 
+    /// @notice What a swarm of the policy Staked asks for; all zero for others.
+    function stakeTermsOf(bytes32 swarmId) external view returns (StakeTerms memory) {
+        return _stakeTerms[swarmId];
+    }
+
     /// @notice Where a Node stands in a swarm.
     function standingOf(bytes32 swarmId, uint256 nodeId) external view returns (Standing) {
         return _standings[swarmId][nodeId];
@@ -164,6 +203,19 @@ contract SwarmRegistry {
     /// @notice The id that `createSwarm` gives this owner's swarm with this salt.
     function swarmIdOf(address owner, bytes32 salt) public pure returns (bytes32) {
         return keccak256(abi.encode(owner, salt));
+    }
+
+    function _create(bytes32 salt, bytes32 config, Policy policy, string calldata uri)
+        private
+        returns (bytes32 swarmId)
+    {
+        swarmId = swarmIdOf(msg.sender, salt);
+        if (_swarms[swarmId].owner != address(0)) {
+            revert SwarmAlreadyExists(swarmId);
+        }
+        _checkLength("uri", bytes(uri).length, MAX_URI_LENGTH);
+        _swarms[swarmId] = Swarm({owner: msg.sender, policy: policy, members: 0, config: config});
+        emit SwarmCreated(swarmId, msg.sender, config, policy, uri);
     }
 
     function _existing(bytes32 swarmId) private view returns (Swarm storage swarm) {
@@ -182,6 +234,14 @@ contract SwarmRegistry {
     function _checkController(uint256 nodeId) private view {
         if (!NODES.controls(msg.sender, nodeId)) {
             revert NotInControl(nodeId, msg.sender);
+        }
+    }
+
+    function _checkStake(bytes32 swarmId, uint256 nodeId) private view {
+        StakeTerms storage terms = _stakeTerms[swarmId];
+        uint256 stake = terms.stakes.stakeOf(swarmId, nodeId);
+        if (stake < terms.minimum) {
+            revert StakeTooLow(swarmId, nodeId, stake, terms.minimum);
         }
     }
 

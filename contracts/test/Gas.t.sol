@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {Crowdfunding} from "../src/Crowdfunding.sol";
 import {RoundRecord} from "../src/RoundRecord.sol";
 import {RoundResolver} from "../src/RoundResolver.sol";
 import {SwarmRegistry} from "../src/SwarmRegistry.sol";
+import {Treasury} from "../src/Treasury.sol";
+import {IVerifier} from "../src/interfaces/IVerifier.sol";
 import {Fixture} from "./harness/Fixture.sol";
+import {Token} from "./harness/Tokens.sol";
 import {Tree} from "./harness/Tree.sol";
 import {VM} from "./harness/Vm.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
 /// @notice What a transaction costs, its base and its calldata included: run with --isolate. The figures go to
 /// snapshots/gas.json and are compared there.
@@ -60,6 +65,41 @@ contract GasTest is Fixture {
         VM.assertLe(used / 16, 30_000, "a round costs at most 30,000 gas at 16 rounds a batch");
     }
 
+    function test_gas_rewardsInEther() public {
+        _keepClaims("_ether", IERC20(address(0)));
+    }
+
+    function test_gas_rewardsInAToken() public {
+        Token token = new Token();
+        token.mint(address(this), 1e18);
+        token.approve(address(treasury), 1e18);
+        _keepClaims("", token);
+    }
+
+    function test_gas_crowdfunding() public {
+        Crowdfunding.Milestone[] memory milestones = new Crowdfunding.Milestone[](1);
+        milestones[0] = Crowdfunding.Milestone(Crowdfunding.Measure.Rounds, 1, 10_000);
+        Crowdfunding.Terms memory terms = Crowdfunding.Terms({
+            swarmId: swarmId,
+            token: IERC20(address(0)),
+            beneficiary: swarmOwner,
+            evaluator: address(0),
+            goal: 1000,
+            deadline: uint64(block.timestamp + 1 days),
+            end: uint64(block.timestamp + 2 days)
+        });
+        bytes32 campaignId = crowdfunding.createCampaign(SALT, terms, milestones);
+        crowdfunding.pledge{value: 10}(campaignId, 10);
+        VM.deal(key, 1e20);
+        VM.prank(key);
+        crowdfunding.pledge{value: 10}(campaignId, 10);
+        _keep("pledge", _used(), 1);
+        VM.warp(block.timestamp + 2 days);
+        VM.prank(key);
+        crowdfunding.refund(campaignId, key);
+        _keep("refund", _used(), 1);
+    }
+
     function test_gas_proofs() public {
         bytes32[] memory rollouts = new bytes32[](1000);
         for (uint256 i = 0; i < rollouts.length; ++i) {
@@ -83,6 +123,35 @@ contract GasTest is Fixture {
         RoundResolver.Rollout memory rollout =
             RoundResolver.Rollout(rollouts[700], 700, 1000, Tree.proof(rollouts, 700));
         _keep("prove_rollout", _proof(abi.encodeCall(resolver.proveRollout, (uid, batch, record, proof, rollout))), 1);
+    }
+
+    /// @dev The first claim of an account that holds nothing yet, and the next one, each of one settled attestation.
+    function _keepClaims(string memory suffix, IERC20 token) private {
+        Treasury.Terms memory terms = Treasury.Terms({
+            swarmId: swarmId,
+            token: token,
+            unit: Treasury.Unit.Round,
+            rate: 1000,
+            window: 0,
+            verifier: IVerifier(address(0))
+        });
+        bytes32 poolId = treasury.openPool(SALT, terms);
+        treasury.fund{value: address(token) == address(0) ? 1e18 : 0}(poolId, 1e18);
+        for (uint64 turn = 0; turn < 2; ++turn) {
+            RoundResolver.Rounds memory rounds =
+                _rounds(swarmId, nodeId, 2 + 16 * turn, 17 + 16 * turn, keccak256("root"));
+            bytes32 uid = _attest(key, rounds);
+            VM.prank(key);
+            treasury.settle(poolId, nodeId, uid, keccak256("root"), _batchOf(rounds), 1);
+            if (turn == 1) {
+                _keep(string.concat("settle", suffix), _used(), 1);
+            }
+            VM.prank(key);
+            treasury.claim(token);
+            uint256 used = _used();
+            _keep(string.concat(turn == 0 ? "claim_first" : "claim_repeat", suffix), used, 1);
+            VM.assertLe(used, turn == 0 ? 80_000 : 40_000, "a claim costs at most 80,000 gas, then 40,000");
+        }
     }
 
     /// @dev Sent as a transaction: a view's own call would leave out the base and the calldata.

@@ -128,8 +128,9 @@ contract RoundResolverTest is Fixture {
             )
         );
         VM.assertEq(resolver.batches(uid), digest);
-        VM.assertEq(resolver.batchDigest(swarmId, nodeId, ROOT, _batchOf(rounds)), digest);
-        VM.assertEq(resolver.batches("unknown"), bytes32(0));
+        VM.assertTrue(resolver.holds(uid, swarmId, nodeId, ROOT, _batchOf(rounds)));
+        VM.assertFalse(resolver.holds(uid, swarmId, nodeId, HEAD, _batchOf(rounds)));
+        VM.assertFalse(resolver.holds("unknown", swarmId, nodeId, ROOT, _batchOf(rounds)));
     }
 
     function test_attest_emptyRangeReverts() public {

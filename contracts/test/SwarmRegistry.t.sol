@@ -2,6 +2,8 @@
 pragma solidity ^0.8.28;
 
 import {SwarmRegistry} from "../src/SwarmRegistry.sol";
+import {IStakes} from "../src/interfaces/IStakes.sol";
+import {Stakes} from "./harness/Doubles.sol";
 import {Fixture} from "./harness/Fixture.sol";
 import {VM} from "./harness/Vm.sol";
 
@@ -207,6 +209,64 @@ contract SwarmRegistryTest is Fixture {
         VM.prank(swarmOwner);
         VM.expectRevert(abi.encodeWithSelector(SwarmRegistry.TooLong.selector, "reason", 257, 256));
         swarms.eject(swarmId, nodeId, string(new bytes(257)));
+    }
+
+    function testFuzz_createStakedSwarm(uint256 minimum) public {
+        VM.assume(minimum != 0);
+        Stakes stakes = new Stakes();
+        bytes32 expected = swarms.swarmIdOf(swarmOwner, SALT);
+        VM.expectEmit(address(swarms));
+        emit SwarmRegistry.SwarmCreated(expected, swarmOwner, CONFIG, SwarmRegistry.Policy.Staked, "ipfs://swarm");
+        VM.expectEmit(address(swarms));
+        emit SwarmRegistry.StakeRequired(expected, stakes, minimum);
+        bytes32 swarmId = _createStakedSwarm(stakes, minimum);
+        VM.assertEq(swarmId, expected);
+        VM.assertEq(swarms.stakeTermsOf(swarmId).minimum, minimum);
+        VM.assertEq(address(swarms.stakeTermsOf(swarmId).stakes), address(stakes));
+        VM.assertEq(uint256(swarms.swarmOf(swarmId).policy), uint256(SwarmRegistry.Policy.Staked));
+    }
+
+    function test_createStakedSwarm_withoutTermsReverts() public {
+        IStakes none = IStakes(address(0));
+        VM.expectRevert(abi.encodeWithSelector(SwarmRegistry.InvalidStakeTerms.selector, none, 0));
+        swarms.createSwarm(SALT, CONFIG, SwarmRegistry.Policy.Staked, "");
+        VM.expectRevert(abi.encodeWithSelector(SwarmRegistry.InvalidStakeTerms.selector, none, 5));
+        _createStakedSwarm(none, 5);
+        Stakes stakes = new Stakes();
+        VM.expectRevert(abi.encodeWithSelector(SwarmRegistry.InvalidStakeTerms.selector, stakes, 0));
+        _createStakedSwarm(stakes, 0);
+    }
+
+    function test_join_stakedSwarmByStake() public {
+        Stakes stakes = new Stakes();
+        uint256 nodeId = _register(KEY);
+        bytes32 swarmId = _createStakedSwarm(stakes, 5);
+        stakes.set(swarmId, nodeId, 4);
+        VM.prank(VM.addr(KEY));
+        VM.expectRevert(abi.encodeWithSelector(SwarmRegistry.StakeTooLow.selector, swarmId, nodeId, 4, 5));
+        swarms.join(swarmId, nodeId);
+        stakes.set(swarmId, nodeId, 5);
+        _join(swarmId, KEY);
+        VM.assertTrue(swarms.isMember(swarmId, nodeId));
+        VM.prank(VM.addr(KEY));
+        swarms.quit(swarmId, nodeId);
+        _join(swarmId, KEY);
+        VM.prank(swarmOwner);
+        swarms.eject(swarmId, nodeId, "");
+        VM.prank(VM.addr(KEY));
+        VM.expectRevert(_wrongStanding(swarmId, nodeId, SwarmRegistry.Standing.Ejected));
+        swarms.join(swarmId, nodeId);
+        VM.prank(swarmOwner);
+        swarms.invite(swarmId, nodeId);
+        stakes.slash(swarmId, nodeId, 0, 1, swarmOwner);
+        VM.prank(VM.addr(KEY));
+        VM.expectRevert(abi.encodeWithSelector(SwarmRegistry.StakeTooLow.selector, swarmId, nodeId, 4, 5));
+        swarms.join(swarmId, nodeId);
+    }
+
+    function _createStakedSwarm(IStakes stakes, uint256 minimum) private returns (bytes32) {
+        VM.prank(swarmOwner);
+        return swarms.createStakedSwarm(SALT, CONFIG, SwarmRegistry.StakeTerms(stakes, minimum), "ipfs://swarm");
     }
 
     function _wrongStanding(bytes32 swarmId, uint256 nodeId, SwarmRegistry.Standing standing)

@@ -13,6 +13,8 @@ from kubeswarm_contracts.abi import interface
 from kubeswarm_contracts.deploy import DEVELOPMENT_KEY, deploy
 from kubeswarm_contracts.plan import OP_EAS, OP_SCHEMA_REGISTRY, Step, plan
 
+OURS = ("NodeRegistry", "SwarmRegistry", "RoundResolver", "ReputationRegistry", "Treasury", "Crowdfunding")
+
 
 def run(*arguments: str) -> tuple[int, list[dict]]:
     done = subprocess.run(
@@ -27,7 +29,7 @@ def test_the_command_deploys_once_at_the_addresses_that_are_shipped(start_anvil)
     status, steps = run("--url", anvil.url)
     assert status == 0
     assert [step["step"] for step in steps] == [
-        "wait", "SchemaRegistry", "EAS", "NodeRegistry", "SwarmRegistry", "RoundResolver", "schema", "done",
+        "wait", "SchemaRegistry", "EAS", *OURS, "schema", "done",
     ]  # fmt: skip
     assert {step["state"] for step in steps[1:-1]} == {"created"}
     assert steps[-1]["deployment"] == deployment(31337).to_json()
@@ -70,7 +72,7 @@ def test_an_op_stack_chain_keeps_its_own_eas(start_anvil):
         made = anvil.receipt(anvil.rpc("eth_sendTransaction", sent))["contractAddress"]
         anvil.rpc("anvil_setCode", address, anvil.rpc("eth_getCode", made, "latest"))
     steps = list(deploy(chain, payer))
-    assert [step["step"] for step in steps] == ["NodeRegistry", "SwarmRegistry", "RoundResolver", "schema", "done"]
+    assert [step["step"] for step in steps] == [*OURS, "schema", "done"]
     made = steps[-1]["deployment"]
     assert (made["eas"], made["nodeRegistry"]) == (OP_EAS, deployment(31337).node_registry)
     assert made["block"] > 0

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {Crowdfunding} from "../../src/Crowdfunding.sol";
 import {NodeRegistry} from "../../src/NodeRegistry.sol";
+import {ReputationRegistry} from "../../src/ReputationRegistry.sol";
 import {RoundRecord} from "../../src/RoundRecord.sol";
 import {RoundResolver} from "../../src/RoundResolver.sol";
 import {SwarmRegistry} from "../../src/SwarmRegistry.sol";
+import {Treasury} from "../../src/Treasury.sol";
 import {VM} from "./Vm.sol";
 import {
     AttestationRequest,
@@ -28,6 +31,9 @@ abstract contract Fixture {
     NodeRegistry internal nodes;
     SwarmRegistry internal swarms;
     RoundResolver internal resolver;
+    ReputationRegistry internal reputation;
+    Treasury internal treasury;
+    Crowdfunding internal crowdfunding;
     bytes32 internal schemaUid;
     address internal swarmOwner = address(0x5A4);
 
@@ -38,6 +44,9 @@ abstract contract Fixture {
         nodes = new NodeRegistry();
         swarms = new SwarmRegistry(nodes);
         resolver = new RoundResolver(eas, nodes, swarms);
+        reputation = new ReputationRegistry(nodes);
+        treasury = new Treasury(resolver);
+        crowdfunding = new Crowdfunding(resolver);
         schemaUid = schemas.register(resolver.SCHEMA(), resolver, false);
         VM.warp(1_800_000_000);
     }
