@@ -22,8 +22,35 @@ ROUNDS = Metric("kubeswarm_trainer_rounds_total", "counter", "Rounds finished si
 ROUND = Metric("kubeswarm_trainer_round", "gauge", "The last finished round.")
 TARGET_ROUNDS = Metric("kubeswarm_trainer_target_rounds", "gauge", "Rounds that the spec asks for.")
 REWARD = Metric("kubeswarm_trainer_reward", "gauge", "Mean reward of the last round's own completions.", ("task",))
+REWARD_COMPONENT = Metric(
+    "kubeswarm_trainer_reward_component",
+    "gauge",
+    "Mean of a named part of the last round's rewards: strict is 1 for a right answer, format for a well-formed one.",
+    ("task", "component"),
+)
+COMPLETION_TOKENS = Metric(
+    "kubeswarm_trainer_completion_tokens", "gauge", "Mean length of the last round's own completions.", ("task",)
+)
+TRUNCATED = Metric(
+    "kubeswarm_trainer_truncated_share",
+    "gauge",
+    "Share of the last round's own completions that ended at the token limit.",
+    ("task",),
+)
+ENVIRONMENT_FAILURES = Metric(
+    "kubeswarm_trainer_environment_failures_total",
+    "counter",
+    "Completions that the environment could not score, by reason; they are dropped, never given 0.",
+    ("reason",),
+)
 HELD_OUT_REWARD = Metric("kubeswarm_trainer_held_out_reward", "gauge", "Mean reward on the held-out set.")
 HELD_OUT_EXACT = Metric("kubeswarm_trainer_held_out_exact", "gauge", "Share of the held-out set answered exactly.")
+HELD_OUT_ERROR = Metric(
+    "kubeswarm_trainer_held_out_error",
+    "gauge",
+    "Half the width of the 95 % interval of a held-out mean.",
+    ("of",),
+)
 LOSS = Metric("kubeswarm_trainer_loss", "gauge", "Loss of the last update.")
 GRAD_NORM = Metric("kubeswarm_trainer_grad_norm", "gauge", "Gradient norm of the last update, before clipping.")
 LOGPROB_GAP = Metric(

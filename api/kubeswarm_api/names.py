@@ -42,8 +42,12 @@ NODE_CONFIG_FILE = PurePosixPath("/etc/kubeswarm/node/node.json")
 IDENTITY_KEY_FILE = PurePosixPath("/etc/kubeswarm/identity/key")
 EXCHANGE_CREDENTIALS_FILE = PurePosixPath("/etc/kubeswarm/exchange/nats.creds")
 RAY_TOKEN_FILE = PurePosixPath("/etc/kubeswarm/ray/token")
+#: ConfigMaps with an environment's code and data, a directory each.
+ENVIRONMENT_FILES = PurePosixPath("/etc/kubeswarm/environment")
 MODEL_DIR = PurePosixPath("/model")
 DATA_DIR = PurePosixPath("/var/lib/kubeswarm")
+#: Packages that environments ask for, a virtual environment each.
+ENVIRONMENTS_DIR = DATA_DIR / "environments"
 CHECKPOINTS = "checkpoints"
 SPOOL = "spool"
 ATTESTOR_SOCKET = PurePosixPath("/run/kubeswarm/attestor.sock")

@@ -25,6 +25,8 @@ class HeldOutReport(Model):
     latest: float | None = None
     exact_before: float | None = None
     exact_latest: float | None = None
+    latest_error: float | None = Field(default=None, description="Half the width of the 95 % interval of `latest`.")
+    exact_latest_error: float | None = Field(default=None, description="The same of `exact_latest`.")
     round: int = 0
 
 

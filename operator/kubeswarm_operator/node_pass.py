@@ -193,7 +193,15 @@ async def _apply(context: Context, snapshot: NodeSnapshot, spec: NodeSpec, owner
 
 def _peers(context: Context, spec: NodeSpec) -> Peers:
     chain = context.config.chain
-    return Peers(context.namespace, chain.url if chain else None, context.exchange.url, bool(spec.model.hub))
+    environment = spec.environment
+    packages = environment.interpreter is not None and environment.interpreter.requirements is not None
+    return Peers(
+        context.namespace,
+        chain.url if chain else None,
+        context.exchange.url,
+        hub=bool(spec.model.hub) or packages,
+        environment_url=environment.open_env.url if environment.open_env else None,
+    )
 
 
 def node_config(context: Context, owner: Owner, spec: NodeSpec, swarm: str) -> NodeConfig:

@@ -11,6 +11,7 @@ from kubeswarm_api.node_config import NodeConfig
 from kubeswarm_workers import config as configuration
 from kubeswarm_workers import heldout
 from kubeswarm_workers.attest import spool
+from kubeswarm_workers.environments.launch import launch
 from kubeswarm_workers.environments.process import EnvironmentProcess
 from kubeswarm_workers.learn import checkpoint, snapshot
 from kubeswarm_workers.learn.export import exported_round
@@ -51,7 +52,8 @@ def assemble(
     report.samples.before = report.samples.now = progress.samples
     report.show(progress)
 
-    environment = EnvironmentProcess(training.environment, training.seed, training.evaluation.items)
+    started = launch(training.environment, training.seed, training.evaluation.items, place)
+    environment = EnvironmentProcess(started, report.environment_failed)
     stack.callback(environment.close)
     text = Text(load_tokenizer(base))
     probe = text.encode(environment.draw(config.index, 0, 1)[0].turns)[:PROBE_TOKENS]

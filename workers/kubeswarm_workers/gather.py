@@ -5,12 +5,14 @@ from collections.abc import Sequence
 
 from kubeswarm_api.errors import InvalidConfig
 from kubeswarm_api.rollouts import Completion, Group
-from kubeswarm_workers.environments.contract import EnvironmentFailed, Prompt, Score
+from kubeswarm_workers import heldout
+from kubeswarm_workers.environments.contract import Answers, Prompt, Score, Unscored
 from kubeswarm_workers.heldout import HeldOut
 from kubeswarm_workers.node import HELD_OUT_SAMPLES, Node
 from kubeswarm_workers.rollout.sampling import Request, Sampled
 from kubeswarm_workers.seeds import seed_of
 from kubeswarm_workers.stopping import Stopped
+from kubeswarm_workers.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -33,25 +35,34 @@ def requests_of(node: Node, prompts: Sequence[Prompt], samples: int, *purpose: s
     return requests
 
 
-def scores_of(node: Node, prompt: Prompt, sampled: Sequence[Sampled]) -> list[Score] | None:
-    """The scores of one prompt's completions; None where the environment failed, which is not a reward of 0."""
+def scores_of(
+    node: Node, prompts: Sequence[Prompt], sampled: Sequence[Sequence[Sampled]]
+) -> list[list[tuple[Sampled, Score]]]:
+    """The completions of each prompt that could be scored, with their scores; the others are logged and left out."""
     if node.stopping():
         raise Stopped
-    try:
-        return node.environment.score(prompt.task, prompt.item, [node.text.decode(each.tokens) for each in sampled])
-    except EnvironmentFailed as error:
-        log.warning("completions not scored", extra={"task": prompt.task, "item": prompt.item, "cause": str(error)})
-        return None
+    answers = [
+        Answers(prompt.task, prompt.item, tuple(node.text.decode(each.tokens) for each in group))
+        for prompt, group in zip(prompts, sampled, strict=True)
+    ]
+    kept: list[list[tuple[Sampled, Score]]] = []
+    for prompt, group, scored in zip(prompts, sampled, node.environment.score(answers), strict=True):
+        kept.append([(each, score) for each, score in zip(group, scored, strict=True) if isinstance(score, Score)])
+        for failed in [each for each in scored if isinstance(each, Unscored)][:1]:
+            extra = {"task": prompt.task, "item": prompt.item, "reason": failed.reason, "cause": failed.cause}
+            log.warning("completions not scored", extra={**extra, "count": len(group) - len(kept[-1])})
+    return kept
 
 
 def groups_of(
     node: Node, prompts: Sequence[Prompt], requests: Sequence[Request], sampled: Sequence[Sequence[Sampled]]
-) -> list[Group]:
-    """The scored groups; those that could not be scored are left out."""
+) -> tuple[list[Group], dict[str, Tally]]:
+    """The scored groups, and what is to be said of each task; completions that could not be scored are left out."""
     groups: list[Group] = []
-    for prompt, request, completions in zip(prompts, requests, sampled, strict=True):
-        scores = scores_of(node, prompt, completions)
-        if scores is not None:
+    tallies: dict[str, Tally] = {}
+    for prompt, request, scored in zip(prompts, requests, scores_of(node, prompts, sampled), strict=True):
+        tallies.setdefault(prompt.task, Tally()).add(scored)
+        if scored:
             groups.append(
                 Group(
                     task=prompt.task,
@@ -64,11 +75,11 @@ def groups_of(
                             reward=score.reward,
                             truncated=each.truncated,
                         )
-                        for each, score in zip(completions, scores, strict=True)
+                        for each, score in scored
                     ],
                 )
             )
-    return groups
+    return groups, tallies
 
 
 def measure(node: Node, prompts: Sequence[Prompt], round: int) -> HeldOut | None:
@@ -77,14 +88,5 @@ def measure(node: Node, prompts: Sequence[Prompt], round: int) -> HeldOut | None
     None if not one answer could be scored.
     """
     requests = requests_of(node, prompts, HELD_OUT_SAMPLES, "held-out")
-    sampled = node.pool.generate(requests)
-    scored = [scores_of(node, prompt, group) for prompt, group in zip(prompts, sampled, strict=True)]
-    scores = [score for group in scored if group is not None for score in group]
-    if not scores:
-        return None
-    return HeldOut(
-        round=round,
-        items=sum(group is not None for group in scored),
-        reward=sum(score.reward for score in scores) / len(scores),
-        exact=sum(score.exact for score in scores) / len(scores),
-    )
+    by_item = scores_of(node, prompts, node.pool.generate(requests))
+    return heldout.of([[score for _, score in scored] for scored in by_item if scored], round)

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from kubeswarm_api.reports import HeldOutReport, NodeReport, Phase
 from kubeswarm_workers.metrics import ProcessFiles, Registry
 from kubeswarm_workers.ports import Exchange
 from kubeswarm_workers.progress import Progress, Samples
+from kubeswarm_workers.tally import Tally
 
 if TYPE_CHECKING:  # torch stays out of the attestor and of what starts before its threads are bounded
     from kubeswarm_workers.learn.step import Update
@@ -105,12 +106,31 @@ class Report:
             for bound, value in (("clip", read.clipped), ("cap", read.capped), ("mask", read.masked)):
                 registry.gauge(names.BOUNDED).labels(origin, bound).set(value)
 
+    def show_tasks(self, tasks: Mapping[str, Tally]) -> None:
+        """Puts a round's means by task into the metrics."""
+        gauges = {"reward": names.REWARD, "tokens": names.COMPLETION_TOKENS, "truncated": names.TRUNCATED}
+        for task, tally in tasks.items():
+            for name, mean in tally.means().items():
+                self.registry.gauge(gauges[name]).labels(task).set(mean)
+            for component, mean in tally.component_means().items():
+                self.registry.gauge(names.REWARD_COMPONENT).labels(task, component).set(mean)
+
     def show_held_out(self, held_out: HeldOutReport | None) -> None:
         """Puts the held-out measurements into the report."""
         self.update(held_out=held_out)
-        if held_out is not None and held_out.latest is not None and held_out.exact_latest is not None:
-            self.registry.gauge(names.HELD_OUT_REWARD).set(held_out.latest)
-            self.registry.gauge(names.HELD_OUT_EXACT).set(held_out.exact_latest)
+        if held_out is None:
+            return
+        for metric, value, error in (
+            (names.HELD_OUT_REWARD, held_out.latest, held_out.latest_error),
+            (names.HELD_OUT_EXACT, held_out.exact_latest, held_out.exact_latest_error),
+        ):
+            if value is not None:
+                self.registry.gauge(metric).set(value)
+                self.registry.gauge(names.HELD_OUT_ERROR).labels(metric.name.rpartition("_")[2]).set(error or 0.0)
+
+    def environment_failed(self, reason: str) -> None:
+        """Counts what an environment could not do; `reason` is one of `contract.FAILURES`."""
+        self.registry.counter(names.ENVIRONMENT_FAILURES).labels(reason).inc()
 
     def waiting(self, message: str) -> None:
         """Says what is waited for ("" for nothing); logged when it changes."""

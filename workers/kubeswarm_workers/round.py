@@ -18,6 +18,7 @@ from kubeswarm_workers.learn.step import Update
 from kubeswarm_workers.node import NO_ADDRESS, Node
 from kubeswarm_workers.progress import Progress, Samples
 from kubeswarm_workers.stopping import Stopped
+from kubeswarm_workers.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +28,11 @@ NO_CHAIN = 2**32 - 1
 
 @dataclass(frozen=True)
 class Collected:
-    """A round's own rollouts: the batch, how many completions were sampled for it, and seconds by phase."""
+    """A round's own rollouts: the batch, how many completions were sampled, what they say of each task, and seconds."""
 
     batch: RolloutBatch
     produced: int
+    tasks: dict[str, Tally]
     seconds: dict[str, float]
 
     def counted(self, before: Samples) -> Samples:
@@ -40,22 +42,24 @@ class Collected:
 
     def to_bytes(self) -> bytes:
         """For a checkpoint; numbers keep their last bit."""
-        return json.dumps({"batch": self.batch.to_json(), "produced": self.produced}).encode()
+        tasks = {task: tally.to_json() for task, tally in self.tasks.items()}
+        return json.dumps({"batch": self.batch.to_json(), "produced": self.produced, "tasks": tasks}).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Collected":
         """The inverse of `to_bytes`, without the seconds."""
         read = json.loads(data)
-        return cls(RolloutBatch.model_validate(read["batch"]), read["produced"], {})
+        tasks = {task: Tally.from_json(tally) for task, tally in read["tasks"].items()}
+        return cls(RolloutBatch.model_validate(read["batch"]), read["produced"], tasks, {})
 
 
 @dataclass
 class Played:
-    """A round: the progress after it, its record, mean rewards by task, what its update did, and seconds by phase."""
+    """A round: the progress after it, its record, what it says of each task, what its update did, seconds by phase."""
 
     progress: Progress
     record: RoundRecord
-    rewards: dict[str, float]
+    tasks: dict[str, Tally]
     update: Update
     seconds: dict[str, float]
 
@@ -73,9 +77,9 @@ def collect(node: Node, number: int, model: Digest) -> Collected:
         sampled = node.pool.generate(requests)
     node.report.registry.counter(names.TOKENS).inc(sum(len(each.tokens) for group in sampled for each in group))
     with node.report.timed("score", seconds):
-        groups = groups_of(node, prompts, requests, sampled)
+        groups, tasks = groups_of(node, prompts, requests, sampled)
     batch = RolloutBatch(swarm_id=node.config.swarm_id, node_id=node.node_id, round=number, model=model, groups=groups)
-    return Collected(batch, sum(map(len, sampled)), seconds)
+    return Collected(batch, sum(map(len, sampled)), tasks, seconds)
 
 
 def play(node: Node, before: Progress, collected: Collected) -> Played:
@@ -108,18 +112,11 @@ def play(node: Node, before: Progress, collected: Collected) -> Played:
         foreign_dropped=dict(Counter(before.foreign_dropped) + taken.dropped),
         reading=taken.reading,
     )
-    return Played(progress, record, _rewards(batch.groups), update, seconds)
+    return Played(progress, record, collected.tasks, update, seconds)
 
 
 def _completions(groups: Sequence[Group]) -> int:
     return sum(len(group.completions) for group in groups)
-
-
-def _rewards(groups: Sequence[Group]) -> dict[str, float]:
-    by_task: dict[str, list[float]] = {}
-    for group in groups:
-        by_task.setdefault(group.task, []).extend(each.reward for each in group.completions)
-    return {task: sum(rewards) / len(rewards) for task, rewards in by_task.items()}
 
 
 def publish(node: Node, batch: RolloutBatch) -> None:

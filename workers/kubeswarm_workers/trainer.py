@@ -107,8 +107,7 @@ class Trainer:
         registry.counter(names.ROUNDS).inc()
         registry.gauge(names.CHECKPOINT_BYTES).set(checkpoint.size(directory))
         node.report.show_update(played.update)
-        for task, reward in played.rewards.items():
-            registry.gauge(names.REWARD).labels(task).set(reward)
+        node.report.show_tasks(played.tasks)
         node.report.update(checkpoint=str(directory))
         node.report.show(progress)
 

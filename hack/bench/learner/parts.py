@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 import torch
 
-from hack.bench.learner.setting import ALGORITHM, LORA, ROLLOUT, THREADS, Measured, Setting
+from hack.bench.learner.setting import ALGORITHM, LORA, ROLLOUT, THREADS, Measured, Setting, rewards
 from kubeswarm_api.rollouts import Completion, Group
-from kubeswarm_workers.environments.contract import Prompt
+from kubeswarm_workers.environments.contract import Answers, Prompt
 from kubeswarm_workers.environments.process import EnvironmentProcess
 from kubeswarm_workers.learn.model import Policy, load_tokenizer
 from kubeswarm_workers.learn.step import Learner
@@ -40,10 +40,13 @@ class Parts:
 
     def groups(self, prompts: Sequence[Prompt], sampled: Sequence[Sequence[Sampled]]) -> list[Group]:
         """The scored groups of a round; their mean reward and tokens are noted."""
+        answers = [
+            Answers(prompt.task, prompt.item, tuple(self.text.decode(each.tokens) for each in completions))
+            for prompt, completions in zip(prompts, sampled, strict=True)
+        ]
         groups: list[Group] = []
-        for prompt, completions in zip(prompts, sampled, strict=True):
-            answers = [self.text.decode(each.tokens) for each in completions]
-            scores = self.environment.score(prompt.task, prompt.item, answers)
+        scored = rewards(self.environment, answers)
+        for prompt, completions, scores in zip(prompts, sampled, scored, strict=True):
             groups.append(
                 Group(
                     task=prompt.task,
@@ -53,14 +56,14 @@ class Parts:
                         Completion(
                             tokens=list(each.tokens),
                             logprobs=list(each.logprobs),
-                            reward=score.reward,
+                            reward=score,
                             truncated=each.truncated,
                         )
                         for each, score in zip(completions, scores, strict=True)
                     ],
                 )
             )
-        rewards = [each.reward for group in groups for each in group.completions]
-        self.measured.reward.append(sum(rewards) / len(rewards))
+        means = [sum(scores) / len(scores) for scores in scored]
+        self.measured.reward.append(sum(means) / len(means))
         self.measured.tokens += sum(len(each.tokens) for group in groups for each in group.completions)
         return groups

@@ -2,6 +2,7 @@
 
 import json
 import resource
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from kubeswarm_api.spec_algorithm import Algorithm
 from kubeswarm_api.spec_environment import Environment
 from kubeswarm_api.spec_model import Lora
 from kubeswarm_api.spec_training import Rollout
-from kubeswarm_workers.environments.contract import Prompt
+from kubeswarm_workers.environments.contract import Answers, Prompt, Score
+from kubeswarm_workers.environments.launch import launch
 from kubeswarm_workers.environments.process import EnvironmentProcess
+from kubeswarm_workers.place import Place
 
 TASK = {"name": "needle_haystack", "args": {"min_num_statements": 3, "max_num_statements": 3}}
 ENVIRONMENT = Environment.model_validate({"reasoningGym": {"tasks": [TASK]}})
@@ -32,7 +35,7 @@ class Setting:
 
     def environment(self) -> EnvironmentProcess:
         """The task in its own process, as a Node has it."""
-        return EnvironmentProcess(ENVIRONMENT, self.seed, 0)
+        return EnvironmentProcess(launch(ENVIRONMENT, self.seed, 0, Place()))
 
 
 @dataclass
@@ -62,3 +65,11 @@ class Measured:
 def drawn(environment: EnvironmentProcess, round: int) -> list[Prompt]:
     """The prompts of a round, which begin with 1."""
     return environment.draw(0, round, ALGORITHM.prompts)
+
+
+def rewards(environment: EnvironmentProcess, answers: Sequence[Answers]) -> list[list[float]]:
+    """The rewards of each item's answers. Raises ValueError where one could not be scored: a benchmark loses none."""
+    scored = environment.score(answers)
+    if lost := [each for group in scored for each in group if not isinstance(each, Score)]:
+        raise ValueError(f"{len(lost)} completions not scored: {lost[0]}")
+    return [[each.reward for each in group if isinstance(each, Score)] for group in scored]

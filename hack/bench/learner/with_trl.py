@@ -10,6 +10,8 @@ from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
 from hack.bench.learner.setting import ALGORITHM, LORA, MAX_TOKENS, RATE, THREADS, Measured, Setting, drawn
+from hack.bench.learner.setting import rewards as setting_rewards
+from kubeswarm_workers.environments.contract import Answers
 
 
 class Clock(TrainerCallback):
@@ -44,7 +46,8 @@ def run(setting: Setting, folder: str) -> Measured:
 
     def reward(completions: list[list[dict[str, str]]], task: list[str], item: list[int], **_: Any) -> list[float]:
         answers = [completion[0]["content"] for completion in completions]
-        scored = [environment.score(t, i, [answer])[0].reward for t, i, answer in zip(task, item, answers, strict=True)]
+        each = [Answers(name, number, (answer,)) for name, number, answer in zip(task, item, answers, strict=True)]
+        scored = [reward for [reward] in setting_rewards(environment, each)]
         rewards.append(sum(scored) / len(scored))
         return scored
 

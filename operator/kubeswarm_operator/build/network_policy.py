@@ -30,17 +30,18 @@ _DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80, "nats": 4222, 
 
 @dataclass(frozen=True)
 class Peers:
-    """Whom pods must reach beyond their Node."""
+    """Whom pods must reach beyond their Node. `hub`: one of models, or an index of packages."""
 
     operator_namespace: str
     chain_url: str | None
     exchange_url: str | None
     hub: bool
+    environment_url: str | None = None
 
 
 def network_policies(owner: Owner, peers: Peers, workers: int) -> list[Object]:
     """One policy for the head and, if there are rollout pods, one for them."""
-    outside = [url for url in (peers.chain_url, peers.exchange_url) if url]
+    outside = [url for url in (peers.chain_url, peers.exchange_url, peers.environment_url) if url]
     policies = [_policy(owner, HEAD, head_name(owner.name), peers, [TRAINER_PORT, ATTESTOR_PORT], outside)]
     if workers:
         policies.append(_policy(owner, ROLLOUT, rollout_name(owner.name), peers, [ROLLOUT_PORT], []))

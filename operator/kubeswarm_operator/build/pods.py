@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubeswarm_api.names import (
+    ENVIRONMENT_FILES,
     EXCHANGE_CREDENTIALS_FILE,
     IDENTITY_KEY_FILE,
     MODEL_DIR,
@@ -13,6 +14,7 @@ from kubeswarm_api.names import (
     ray_token_name,
 )
 from kubeswarm_api.operator_config import Images
+from kubeswarm_api.spec_environment import Environment
 from kubeswarm_api.spec_model import ModelSource
 from kubeswarm_api.spec_placement import PodTemplate
 from kubeswarm_operator.build.merge import merge_pod_spec
@@ -151,6 +153,20 @@ def model_volumes(model: ModelSource, images: Images) -> list[dict[str, Any]]:
 def model_mounts(model: ModelSource) -> list[dict[str, Any]]:
     """Where the model's volume is mounted."""
     return [] if model.hub else [{"name": "model", "mountPath": str(MODEL_DIR), "readOnly": True}]
+
+
+def environment_volumes(environment: Environment) -> list[dict[str, Any]]:
+    """The ConfigMaps with the environment's code and data."""
+    names = environment.config_maps()
+    return [{"name": f"environment-{index}", "configMap": {"name": name}} for index, name in enumerate(names)]
+
+
+def environment_mounts(environment: Environment) -> list[dict[str, Any]]:
+    """Where the trainer finds them: a directory each."""
+    return [
+        {"name": f"environment-{index}", "mountPath": str(ENVIRONMENT_FILES / name), "readOnly": True}
+        for index, name in enumerate(environment.config_maps())
+    ]
 
 
 def secret_volume(name: str, secret: str) -> dict[str, Any]:

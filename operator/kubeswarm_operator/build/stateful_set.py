@@ -31,6 +31,7 @@ def stateful_set(
         *pods.common_volumes(owner),
         *pods.ray_volumes(owner),
         *pods.model_volumes(spec.model, images),
+        *pods.environment_volumes(spec.environment),
         {"name": "data", "persistentVolumeClaim": {"claimName": claim_name(owner.name)}},
         {"name": "socket", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
         pods.secret_volume("identity", identity_name(owner.name)),
@@ -42,6 +43,7 @@ def stateful_set(
     trainer = pods.container(TRAINER_CONTAINER, images, "trainer", TRAINER_PORT, TRAINER_RESOURCES)
     trainer["env"] += pods.ray_environment()
     trainer["volumeMounts"] += [*shared, *pods.ray_mounts(), *pods.model_mounts(spec.model)]
+    trainer["volumeMounts"] += pods.environment_mounts(spec.environment)
     if exchange_secret:
         volumes.append(pods.secret_volume("exchange", exchange_secret))
         trainer["volumeMounts"].append(pods.exchange_mount())

@@ -161,3 +161,21 @@ def test_a_node_carries_the_whole_spec_of_its_swarm() -> None:
     assert built.pop("swarm") == {"name": "light"}
     assert built.pop("index") == 2
     assert built == {key: value for key, value in spec.to_json().items() if key != "nodes"}
+
+
+def test_code_and_data_of_the_environment_are_mounted_into_the_trainer_alone() -> None:
+    environment = {
+        "reasoningGym": None,
+        "dataset": {
+            "data": {"configMap": {"name": "rows.v1", "key": "rows.jsonl"}},
+            "reward": {"python": {"code": {"configMap": {"name": "grader", "key": "reward.py"}}}},
+        },
+    }
+    made = head(environment=environment)
+    volumes = {each["name"]: each for each in made["spec"]["template"]["spec"]["volumes"]}
+    attestor, trainer = containers(made)
+    mounts = {each["mountPath"]: each["name"] for each in trainer["volumeMounts"]}
+    for name in ("rows.v1", "grader"):
+        volume = volumes[mounts[f"/etc/kubeswarm/environment/{name}"]]
+        assert volume["configMap"] == {"name": name}
+    assert not any("environment" in each["mountPath"] for each in attestor["volumeMounts"])

@@ -3,6 +3,7 @@
 import string
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from kubeswarm_api.spec_environment import Environment
-from kubeswarm_workers.environments.reasoning import ReasoningEnvironment
+from kubeswarm_workers.environments.context import Context
+from kubeswarm_workers.environments.reasoning import ReasoningSource
 from kubeswarm_workers.environments.serve import build
+from kubeswarm_workers.environments.split import Split
 from kubeswarm_workers.text import Text
 
 SPELLING = {
@@ -28,7 +31,21 @@ def character_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", unk_token="<unk>", pad_token="<eos>")
 
 
-def make_model(directory: Path, environment: ReasoningEnvironment, steps: int) -> None:
+def environment_of(spec: dict[str, Any], seed: int, held_out_items: int, files: Path = Path("/nowhere")) -> Split:
+    """The environment of a spec, in this process."""
+    kind, content = Environment.model_validate(spec).kind()
+    environment = build(kind, content, Context(seed, held_out_items, files))
+    assert isinstance(environment, Split)
+    return environment
+
+
+def right_answer(environment: Split, task: str, item: int) -> str:
+    """reasoning-gym's own answer."""
+    assert isinstance(environment.source, ReasoningSource)
+    return environment.source.answer(task, item)
+
+
+def make_model(directory: Path, environment: Split, steps: int) -> None:
     """Saves a model in fp32 that was shown `steps` batches of right answers, so that it knows the format."""
     torch.manual_seed(0)
     tokenizer = character_tokenizer()
@@ -53,7 +70,7 @@ def make_model(directory: Path, environment: ReasoningEnvironment, steps: int) -
     for step in range(steps):
         examples = []
         for prompt in environment.draw(99, step, 8):
-            answer = environment._entry(prompt.task, prompt.item)["answer"]
+            answer = right_answer(environment, prompt.task, prompt.item)
             tokens = text.encode(prompt.turns)
             solution = tokenizer(f"<answer>{answer}</answer>", add_special_tokens=False)["input_ids"]
             examples.append((tokens, solution))
@@ -78,15 +95,13 @@ def characters() -> Callable[[], PreTrainedTokenizerFast]:
 
 
 @pytest.fixture(scope="session")
-def spelling() -> ReasoningEnvironment:
+def spelling() -> Split:
     """Spell a word of 3 or 4 letters backwards."""
-    environment = build(Environment.model_validate(SPELLING), 0, 8)
-    assert isinstance(environment, ReasoningEnvironment)
-    return environment
+    return environment_of(SPELLING, 0, 8)
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory, spelling: ReasoningEnvironment) -> Path:
+def tiny_model(tmp_path_factory: pytest.TempPathFactory, spelling: Split) -> Path:
     """The directory of the tiny model."""
     directory = tmp_path_factory.mktemp("tiny-model")
     make_model(directory, spelling, 60)

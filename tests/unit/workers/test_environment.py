@@ -1,23 +1,18 @@
-"""Draws, the held-out set, rewards, and the process that an environment runs in."""
+"""Draws, the held-out set and rewards of reasoning-gym, and conversations as text."""
 
-import sys
-import textwrap
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubeswarm_api.spec_environment import Environment, RewardWeights
 from kubeswarm_workers.environments import reward
-from kubeswarm_workers.environments.contract import EnvironmentFailed, Prompt, Turn
-from kubeswarm_workers.environments.process import EnvironmentProcess
-from kubeswarm_workers.environments.reasoning import ReasoningEnvironment
-from kubeswarm_workers.environments.serve import build
+from kubeswarm_workers.environments.contract import EnvironmentFailed, Prompt, Score, Turn
+from kubeswarm_workers.environments.split import Split
 from kubeswarm_workers.text import Text, plain, without_system
+from tests.unit.workers.conftest import environment_of
 
 NEEDLE = {
     "reasoningGym": {
@@ -30,10 +25,11 @@ NEEDLE = {
 }
 
 
-def two_tasks(seed: int = 5) -> ReasoningEnvironment:
-    environment = build(Environment.model_validate(NEEDLE), seed, 9)
-    assert isinstance(environment, ReasoningEnvironment)
-    return environment
+WEIGHTS = {"format": 0.2, "similarity": 0.2, "exact": 0.6}
+
+
+def two_tasks(seed: int = 5) -> Split:
+    return environment_of(NEEDLE, seed, 9)
 
 
 def question(prompt: Prompt) -> str:
@@ -85,7 +81,7 @@ def test_only_training_items_can_be_asked_for(task: str, item: int) -> None:
 def test_too_small_a_task_is_refused_with_the_remedy() -> None:
     spec = {"reasoningGym": {"tasks": [{"name": "spell_backward", "args": {"min_word_len": 3, "max_word_len": 3}}]}}
     with pytest.raises(EnvironmentFailed, match=r"lower evaluation\.items"):
-        build(Environment.model_validate(spec), 0, 4096)
+        environment_of(spec, 0, 4096)
 
 
 @pytest.mark.parametrize(
@@ -102,71 +98,65 @@ def test_too_small_a_task_is_refused_with_the_remedy() -> None:
     ],
 )
 def test_reward(completion: str, expected: tuple[float, float, float, float]) -> None:
-    score = reward.score(completion, "Bob", lambda text: text.lower() == "bob", RewardWeights())
-    assert (score.reward, score.format, score.similarity, score.exact) == pytest.approx(expected)
+    score = reward.weighted(completion, "Bob", lambda text: float(text.lower() == "bob"), WEIGHTS)
+    parts = score.components
+    assert (score.reward, parts["format"], parts["similarity"], parts["strict"]) == pytest.approx(expected)
 
 
 def test_without_tags_the_whole_completion_is_the_answer() -> None:
-    score = reward.score(" Bob ", "Bob", lambda text: text == "Bob", RewardWeights(), tags=False)
+    score = reward.weighted(" Bob ", "Bob", lambda text: float(text == "Bob"), WEIGHTS, tags=False)
     assert score.reward == pytest.approx(1)
-    assert reward.score(" ", "Bob", lambda text: True, RewardWeights(), tags=False).reward == 0
+    assert reward.weighted(" ", "Bob", lambda text: 1.0, WEIGHTS, tags=False).reward == 0
+
+
+@pytest.mark.parametrize(
+    ("completion", "reward_", "strict", "format"),
+    [
+        ("<answer>12</answer>", 1.0, 1.0, 1.0),
+        ("<answer>it is 12 or 13</answer>", 2 / 14, 0.0, 1.0),
+        ("12", 1.0, 0.0, 0.0),  # right, and paid for, though not as asked: the strict component says so
+        ("no idea", 0.0, 0.0, 0.0),
+    ],
+)
+def test_the_partial_scorer_pays_and_the_strict_component_tells(
+    completion: str, reward_: float, strict: float, format: float
+) -> None:
+    def own(answer: str) -> float:
+        return 1.0 if answer == "12" else 2 / len(answer) if "12" in answer else 0.0
+
+    score = reward.partial(completion, own)
+    assert score.reward == pytest.approx(reward_)
+    assert score.components == {"strict": strict, "format": format}
 
 
 @settings(max_examples=200)
 @given(st.text(max_size=200), st.text(min_size=1, max_size=20), st.floats(0, 1), st.floats(0, 1), st.floats(0.01, 1))
 def test_reward_lies_between_0_and_1(completion: str, expected: str, a: float, b: float, c: float) -> None:
-    weights = RewardWeights(format=a, similarity=b, exact=c)
-    score = reward.score(f"<answer>{completion}</answer>", expected, lambda text: text == expected, weights)
+    weights = {"format": a, "similarity": b, "exact": c}
+    score = reward.weighted(f"<answer>{completion}</answer>", expected, lambda text: float(text == expected), weights)
     assert 0 <= score.reward <= 1 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("reward_", "components", "message"),
+    [
+        (float("nan"), {}, "must lie within"),
+        (1001, {}, "must lie within"),
+        (0, {"Strict": 1.0}, "a-z"),
+        (0, {"a" * 33: 1.0}, "32 characters"),
+        (0, {"x": float("inf")}, "is inf"),
+        (0, {f"part{i}": 0.0 for i in range(17)}, "16 at most"),
+    ],
+)
+def test_a_score_is_bounded(reward_: float, components: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Score(reward_, components)
 
 
 def test_similarity_of_long_texts_is_bounded() -> None:
     started = time.monotonic()
     reward.similarity("ab" * 500_000, "ba" * 500_000)
     assert time.monotonic() - started < 60
-
-
-def process(tmp_path: Path, body: str) -> EnvironmentProcess:
-    """An environment process which answers the first line and then does `body` for each request."""
-    script = tmp_path / "environment.py"
-    head = "import json, sys, time\nsys.stdin.readline()\nprint(json.dumps({'ok': None}), flush=True)\n"
-    script.write_text(head + "for line in sys.stdin:\n" + textwrap.indent(textwrap.dedent(body), "    "))
-    spec = Environment.model_validate(NEEDLE)
-    return EnvironmentProcess(spec, 0, 0, call_seconds=2.0, command=(sys.executable, str(script)))
-
-
-@pytest.mark.parametrize(
-    ("body", "cause"),
-    [
-        ("time.sleep(60)", "did not answer within 2 s"),
-        ("sys.exit(3)", "ended with code 3"),
-        ("print('nonsense', flush=True)", "Expecting value"),
-        ("print('[]', flush=True)", "not an object"),
-        ("print(json.dumps({'error': 'no such item'}), flush=True)", "no such item"),
-    ],
-)
-def test_a_failing_environment_is_an_error_and_starts_anew(tmp_path: Path, body: str, cause: str) -> None:
-    environment = process(tmp_path, body)
-    try:
-        for _ in range(2):
-            with pytest.raises(EnvironmentFailed, match=cause):
-                environment.score("needle_haystack", 0, ["<answer>x</answer>"])
-    finally:
-        environment.close()
-
-
-def test_the_process_gives_what_the_environment_gives() -> None:
-    environment = two_tasks()
-    remote = EnvironmentProcess(Environment.model_validate(NEEDLE), 5, 9)
-    try:
-        assert remote.draw(0, 1, 3) == environment.draw(0, 1, 3)
-        assert remote.held_out() == environment.held_out()
-        answers = ["<answer>x</answer>", "nothing"]
-        assert remote.score("needle_haystack", 4, answers) == environment.score("needle_haystack", 4, answers)
-        with pytest.raises(EnvironmentFailed, match="unknown task"):
-            remote.prompt("nothing", 1)
-    finally:
-        remote.close()
 
 
 TURNS = (Turn("system", "Rules."), Turn("user", "1+1?"), Turn("assistant", "2"), Turn("user", "2+2?"))

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from kubeswarm_api.rollouts import Completion, Group, RolloutBatch
-from kubeswarm_workers.environments.reasoning import ReasoningEnvironment
+from kubeswarm_workers.environments.contract import Answers, Score
+from kubeswarm_workers.environments.split import Split
 from kubeswarm_workers.learn import foreign
 from kubeswarm_workers.learn.foreign import Reading, Rules, Taken
 from kubeswarm_workers.text import Text
+from tests.unit.workers.conftest import right_answer
 
 SWARM = "0x" + "ab" * 32
 ME, OTHER, THIRD = ("0x" + digit * 40 for digit in "123")
@@ -35,12 +37,13 @@ def rules(text: Text, **changes: object) -> Rules:
     return Rules(**{**standard, **changes})
 
 
-def honest(environment: ReasoningEnvironment, text: Text, round: int, count: int, node: str = OTHER) -> RolloutBatch:
+def honest(environment: Split, text: Text, round: int, count: int, node: str = OTHER) -> RolloutBatch:
     """A batch as an honest Node makes it: in each group one right answer and one that is not."""
     groups = []
     for prompt in environment.draw(7, round, count):
-        answers = [f"<answer>{environment._entry(prompt.task, prompt.item)['answer']}</answer>", "<answer>zzz</answer>"]
-        scores = environment.score(prompt.task, prompt.item, answers)
+        right = right_answer(environment, prompt.task, prompt.item)
+        answers = (f"<answer>{right}</answer>", "<answer>zzz</answer>")
+        [scores] = environment.score([Answers(prompt.task, prompt.item, answers)])
         tokens = [list(text._tokenizer(answer)["input_ids"]) for answer in answers]
         groups.append(
             Group(
@@ -50,6 +53,7 @@ def honest(environment: ReasoningEnvironment, text: Text, round: int, count: int
                 completions=[
                     Completion(tokens=ids, logprobs=[-0.5] * len(ids), reward=score.reward, truncated=False)
                     for ids, score in zip(tokens, scores, strict=True)
+                    if isinstance(score, Score)
                 ],
             )
         )
@@ -76,7 +80,7 @@ def completions(batch: RolloutBatch, **changes: object) -> RolloutBatch:
     return changed(batch, completions=[first, *group.completions[1:]])
 
 
-def test_honest_groups_are_taken(spelling: ReasoningEnvironment, text: Text) -> None:
+def test_honest_groups_are_taken(spelling: Split, text: Text) -> None:
     batch = honest(spelling, text, 9, 3)
     taken = take([batch], rules(text), spelling, text)
     assert sorted(group.item for group in taken.groups) == sorted(group.item for group in batch.groups)
@@ -109,7 +113,7 @@ def test_honest_groups_are_taken(spelling: ReasoningEnvironment, text: Text) -> 
     ],
 )
 def test_a_lie_is_dropped_for_its_reason(
-    spelling: ReasoningEnvironment, text: Text, change: Callable[[RolloutBatch], RolloutBatch], reason: str
+    spelling: Split, text: Text, change: Callable[[RolloutBatch], RolloutBatch], reason: str
 ) -> None:
     batch = honest(spelling, text, 9, 1)
     taken = take([change(batch)], rules(text), spelling, text)
@@ -117,7 +121,7 @@ def test_a_lie_is_dropped_for_its_reason(
     assert taken.dropped == {reason: 1}
 
 
-def test_the_same_round_counts_once(spelling: ReasoningEnvironment, text: Text) -> None:
+def test_the_same_round_counts_once(spelling: Split, text: Text) -> None:
     batch = honest(spelling, text, 9, 2)
     taken = take([batch, batch], rules(text), spelling, text)
     assert len(taken.groups) == 2 and taken.dropped == {"duplicate": 2}
@@ -127,12 +131,12 @@ def test_the_same_round_counts_once(spelling: ReasoningEnvironment, text: Text) 
     assert take([twice], rules(text), spelling, text).dropped == {"duplicate": 1}
 
 
-def test_what_was_seen_is_forgotten_outside_the_window(spelling: ReasoningEnvironment, text: Text) -> None:
+def test_what_was_seen_is_forgotten_outside_the_window(spelling: Split, text: Text) -> None:
     before = Reading(5, {}, frozenset({(OTHER, 1), (OTHER, 9)}))
     assert take([], rules(text), spelling, text, before).reading == Reading(5, {}, frozenset({(OTHER, 9)}))
 
 
-def test_what_was_not_taken_waits_and_is_taken_later(spelling: ReasoningEnvironment, text: Text) -> None:
+def test_what_was_not_taken_waits_and_is_taken_later(spelling: Split, text: Text) -> None:
     batches = [honest(spelling, text, 9, 4, node) for node in (OTHER, THIRD)]
     reading, items, received = Reading(), [], 0
     for round in (10, 11, 12):
@@ -146,7 +150,7 @@ def test_what_was_not_taken_waits_and_is_taken_later(spelling: ReasoningEnvironm
     assert reading.pending == {} and reading.after == reading.cursor == 2
 
 
-def test_a_wait_ends_with_the_window(spelling: ReasoningEnvironment, text: Text) -> None:
+def test_a_wait_ends_with_the_window(spelling: Split, text: Text) -> None:
     batch = honest(spelling, text, 9, 4)
     first = take([batch], rules(text, limit=1), spelling, text)
     assert first.reading.after == 0 and sum(map(len, first.reading.pending.values())) == 3
@@ -154,14 +158,14 @@ def test_a_wait_ends_with_the_window(spelling: ReasoningEnvironment, text: Text)
     assert late.groups == [] and late.dropped == {"window": 3} and late.reading.pending == {}
 
 
-def test_what_waits_is_bounded_and_the_latest(spelling: ReasoningEnvironment, text: Text) -> None:
+def test_what_waits_is_bounded_and_the_latest(spelling: Split, text: Text) -> None:
     batches = [honest(spelling, text, round, 8, node) for round in (8, 9) for node in (OTHER, THIRD)]
     taken = take(batches, rules(text, limit=2), spelling, text)
     assert taken.dropped == {"queue": 32 - 2 - foreign.KEPT_ROUNDS * 2}
     assert min(taken.reading.pending) >= 3
 
 
-def test_a_flood_is_not_rescored(spelling: ReasoningEnvironment, text: Text) -> None:
+def test_a_flood_is_not_rescored(spelling: Split, text: Text) -> None:
     class Counting:
         scored = 0
 
@@ -178,7 +182,7 @@ def test_a_flood_is_not_rescored(spelling: ReasoningEnvironment, text: Text) -> 
     assert Counting.scored == 3
 
 
-def test_groups_with_differing_rewards_come_first(spelling: ReasoningEnvironment, text: Text) -> None:
+def test_groups_with_differing_rewards_come_first(spelling: Split, text: Text) -> None:
     batch = honest(spelling, text, 9, 4)
     level = [
         group.model_copy(update={"completions": [group.completions[0], group.completions[0]]})
@@ -190,7 +194,7 @@ def test_groups_with_differing_rewards_come_first(spelling: ReasoningEnvironment
     assert taken.dropped == {"queue": 3}  # there is nothing to learn from what is level: it does not wait
 
 
-def test_the_choice_does_not_depend_on_arrival(spelling: ReasoningEnvironment, text: Text) -> None:
+def test_the_choice_does_not_depend_on_arrival(spelling: Split, text: Text) -> None:
     batches = [honest(spelling, text, 9, 6, node) for node in (OTHER, THIRD)]
     one = take(batches, rules(text, limit=5), spelling, text)
     other = take(batches[::-1], rules(text, limit=5), spelling, text)

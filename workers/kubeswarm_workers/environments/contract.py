@@ -1,7 +1,21 @@
-"""What an environment offers: the one contract between the trainer and whatever gives prompts and rewards."""
+"""What an environment offers: the one contract between the trainer and whatever gives prompts and rewards.
 
-from dataclasses import dataclass
+These modules run in interpreters that hold nothing of the worker's, so they import the standard library alone.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
+
+#: Named parts of a reward, at most. Names become metric labels.
+MAX_COMPONENTS = 16
+COMPONENT = re.compile(r"[a-z][a-z0-9_]{0,31}")
+#: A reward's bounds are those of a completion on the wire.
+MAX_REWARD = 1000.0
+#: Component names with a meaning: 1 where the answer is right by a rule that can't be gamed, 1 where it is well formed.
+STRICT, FORMAT = "strict", "format"
 
 
 class EnvironmentFailed(Exception):
@@ -27,12 +41,53 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Score:
-    """The reward of one completion in 0..1, and the parts that it is made of."""
+    """The reward of one completion, and named parts of it or beside it (see STRICT and FORMAT).
+
+    Raises ValueError for numbers that are not finite or out of bounds, and for too many or ill-formed names.
+    """
 
     reward: float
-    format: float
-    similarity: float
-    exact: float
+    components: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.reward) and abs(self.reward) <= MAX_REWARD):
+            raise ValueError(f"a reward must lie within ±{MAX_REWARD:g}, not {self.reward}")
+        if len(self.components) > MAX_COMPONENTS:
+            raise ValueError(f"{len(self.components)} components of a reward: name {MAX_COMPONENTS} at most")
+        for name, value in self.components.items():
+            if not COMPONENT.fullmatch(name):
+                raise ValueError(f"component {name[:40]!r}: use a-z, 0-9 and _, 32 characters at most")
+            if not math.isfinite(value):
+                raise ValueError(f"component {name} is {value}")
+
+    @property
+    def strict(self) -> float | None:
+        """The component STRICT; None where the environment has none."""
+        return self.components.get(STRICT)
+
+
+#: Why a completion could not be scored; each is counted.
+FAILURES = ("error", "deadline", "crash", "memory", "protocol", "given_up")
+
+
+@dataclass(frozen=True)
+class Unscored:
+    """A completion that could not be scored: it is left out, and never counts as a reward of 0."""
+
+    reason: str
+    cause: str
+
+
+Scored = Score | Unscored
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Completions of one item, as text."""
+
+    task: str
+    item: int
+    texts: tuple[str, ...]
 
 
 class Environment(Protocol):
@@ -50,6 +105,6 @@ class Environment(Protocol):
         """A training prompt by name. Raises EnvironmentFailed if there is none, or it is held out."""
         ...
 
-    def score(self, task: str, item: int, answers: list[str]) -> list[Score]:
-        """The scores of several completions of one item. Raises EnvironmentFailed."""
+    def score(self, answers: Sequence[Answers]) -> list[list[Scored]]:
+        """The scores of a round's completions, each by itself: one that fails takes no other with it."""
         ...

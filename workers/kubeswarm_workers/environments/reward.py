@@ -1,11 +1,10 @@
-"""The reward of a text answer: a weighted mean of format, similarity and exactness."""
+"""Rewards of text answers: a weighted mean of format, similarity and correctness, or a task's own scorer alone."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import SequenceMatcher
 
-from kubeswarm_api.spec_environment import RewardWeights
-from kubeswarm_workers.environments.contract import Score
+from kubeswarm_workers.environments.contract import FORMAT, STRICT, Score
 
 ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 #: Similarity is quadratic in the length of the texts.
@@ -24,15 +23,22 @@ def similarity(answer: str, expected: str) -> float:
     return SequenceMatcher(None, answer[:MAX_COMPARED].lower(), expected[:MAX_COMPARED].lower(), autojunk=False).ratio()
 
 
-def score(
-    completion: str, expected: str, accepts: Callable[[str], bool], weights: RewardWeights, tags: bool = True
+def weighted(
+    completion: str, expected: str, own: Callable[[str], float], weights: Mapping[str, float], tags: bool = True
 ) -> Score:
-    """Scores one completion; `accepts` is the task's own scorer of the extracted answer."""
+    """`own` is the task's scorer of the extracted answer: 1 or more is right. `weights`: format, similarity, exact."""
     answer = extract(completion, tags)
     if answer is None:
-        return Score(0.0, 0.0, 0.0, 0.0)
-    exact = float(accepts(answer))
+        return Score(0.0, {FORMAT: 0.0, "similarity": 0.0, STRICT: 0.0})
+    strict = float(own(answer) >= 1.0)
     alike = similarity(answer, expected)
-    total = weights.format + weights.similarity + weights.exact
-    reward = (weights.format + weights.similarity * alike + weights.exact * exact) / total
-    return Score(reward, 1.0, alike, exact)
+    total = weights["format"] + weights["similarity"] + weights["exact"]
+    reward = (weights["format"] + weights["similarity"] * alike + weights["exact"] * strict) / total
+    return Score(reward, {FORMAT: 1.0, "similarity": alike, STRICT: strict})
+
+
+def partial(completion: str, own: Callable[[str], float], tags: bool = True) -> Score:
+    """What the task's scorer gives the answer, or the whole text where there is none; STRICT tells the truth beside."""
+    answer = extract(completion, tags)
+    reward = own(completion if answer is None else answer)
+    return Score(reward, {FORMAT: float(answer is not None), STRICT: float(answer is not None and reward >= 1.0)})

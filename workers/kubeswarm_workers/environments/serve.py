@@ -1,59 +1,92 @@
-"""The environment's own process: one JSON request a line in, one JSON answer a line out.
+"""The environment's own process: one JSON request a line in, JSON answers out, one a line.
 
-First line: {"environment": ..., "seed": ..., "heldOutItems": ...}. Then {"call": name, "args": [...]}. Answers are
-{"ok": value} or {"error": text}. The process ends with its standard input.
+First line: {"kind": ..., "spec": {...}, "seed": ..., "heldOutItems": ..., "files": directory, "memory": bytes}. Then
+{"call": name, "args": [...]}. Answers are {"ok": value} or {"error": text}. The call "score" has a line for each group
+of completions, in order, as soon as it is there: the trainer's deadline is for each, and what hangs can be told from
+what doesn't. The process ends with its standard input.
+
+It runs under the environment's own interpreter (see `venv`), so it needs the standard library and the kind's package.
 """
 
+import importlib
 import json
 import os
 import resource
 import sys
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from kubeswarm_api.spec_environment import Environment as EnvironmentSpec
-from kubeswarm_workers.environments.contract import Environment
+from kubeswarm_workers.environments.context import Context
+from kubeswarm_workers.environments.contract import Answers, Environment, Scored, Unscored
+from kubeswarm_workers.environments.split import Source, Split
 
-#: Address space: an environment that eats more fails by itself instead of taking the trainer with it.
-MEMORY_BYTES = 4 * 1024**3
-CALLS = ("draw", "held_out", "prompt", "score")
-
-
-def build(spec: EnvironmentSpec, seed: int, held_out_items: int) -> Environment:
-    """The environment that a spec names."""
-    from kubeswarm_workers.environments.reasoning import ReasoningEnvironment
-
-    assert spec.reasoning_gym is not None, "the spec's own check: exactly one kind is set"
-    return ReasoningEnvironment(spec.reasoning_gym, seed, held_out_items)
+#: Where the source of each kind is made: module and name, called with (spec, context).
+KINDS = {
+    "reasoningGym": ("reasoning", "ReasoningSource"),
+    "dataset": ("table", "dataset"),
+    "python": ("table", "python"),
+}
 
 
-def plain(value: Any) -> Any:
-    """Dataclasses, in lists or alone, as JSON data."""
-    return [asdict(each) for each in value] if isinstance(value, list) else asdict(value)
+def build(kind: str, spec: dict[str, Any], context: Context) -> Environment:
+    """The environment of one kind of the spec, with its defaults filled in."""
+    module, name = KINDS[kind]
+    source: Callable[..., Source] = getattr(importlib.import_module(f"kubeswarm_workers.environments.{module}"), name)
+    return Split(source(spec, context), context.seed, context.held_out_items)
+
+
+def scored_json(scored: Scored) -> dict[str, Any]:
+    """A score or a failure as JSON data."""
+    if isinstance(scored, Unscored):
+        return {"reason": scored.reason, "cause": scored.cause}
+    return {"reward": scored.reward, "components": dict(scored.components)}
+
+
+def answers_to(environment: Environment, request: dict[str, Any]) -> Iterator[Any]:
+    """The values that one call is answered with."""
+    call, args = request["call"], request["args"]
+    if call == "score":
+        for task, item, texts in args:
+            [scored] = environment.score([Answers(task, item, tuple(texts))])
+            yield [scored_json(each) for each in scored]
+    elif call == "prompt":
+        yield asdict(environment.prompt(*args))
+    elif call == "draw":
+        yield [asdict(prompt) for prompt in environment.draw(*args)]
+    elif call == "held_out":
+        yield [asdict(prompt) for prompt in environment.held_out()]
+    else:
+        raise ValueError(f"unknown call {call!r}")
 
 
 def main() -> None:
     """Answers requests until standard input ends. What the environment prints goes to standard error."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     warnings.simplefilter("ignore")
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     environment: Environment | None = None
+
+    def send(answer: dict[str, Any]) -> None:
+        out.write(json.dumps(answer) + "\n")
+        out.flush()
+
     for line in sys.stdin:
         request = json.loads(line)
         try:
             if environment is None:
-                spec = EnvironmentSpec.model_validate(request["environment"])
-                environment = build(spec, request["seed"], request["heldOutItems"])
-                answer: dict[str, Any] = {"ok": None}
+                # Address space: what eats more fails by itself instead of taking the trainer with it.
+                resource.setrlimit(resource.RLIMIT_AS, (request["memory"], request["memory"]))
+                context = Context(request["seed"], request["heldOutItems"], Path(request["files"]))
+                environment = build(request["kind"], request["spec"], context)
+                send({"ok": None})
             else:
-                assert request["call"] in CALLS
-                answer = {"ok": plain(getattr(environment, request["call"])(*request["args"]))}
-        except (Exception, RecursionError) as error:  # whatever a task raises is an answer, not the end
-            answer = {"error": f"{type(error).__name__}: {error}"[:2000]}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+                for value in answers_to(environment, request):
+                    send({"ok": value})
+        except (Exception, RecursionError, SystemExit) as error:  # whatever a task raises is an answer, not the end
+            send({"error": f"{type(error).__name__}: {error}"[:2000]})
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kubeswarm_api.rollouts import Group, RolloutBatch
-from kubeswarm_workers.environments.contract import Environment, EnvironmentFailed
+from kubeswarm_workers.environments.contract import Answers, Environment, EnvironmentFailed, Score, Unscored
 from kubeswarm_workers.seeds import seed_of
 from kubeswarm_workers.text import Text
 
@@ -155,11 +155,14 @@ def refuse_group(group: Group, rules: Rules, environment: Environment, text: Tex
         prompt = environment.prompt(group.task, group.item)
         if text.encode(prompt.turns) != tuple(group.prompt_tokens):
             return "environment"
-        scores = environment.score(group.task, group.item, [text.decode(each.tokens) for each in group.completions])
+        texts = tuple(text.decode(each.tokens) for each in group.completions)
+        [scores] = environment.score([Answers(group.task, group.item, texts)])
     except EnvironmentFailed:
         return "environment"
+    if any(isinstance(score, Unscored) for score in scores):
+        return "environment"
     agree = all(
-        abs(score.reward - each.reward) <= REWARD_TOLERANCE
+        isinstance(score, Score) and abs(score.reward - each.reward) <= REWARD_TOLERANCE
         for score, each in zip(scores, group.completions, strict=True)
     )
     return None if agree else "reward"
