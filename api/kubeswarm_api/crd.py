@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from kubeswarm_api import node, swarm
 from kubeswarm_api.base import GROUP, PATTERN_MESSAGE, VERSION, Model, OneOf, cel
+from kubeswarm_api.names import NAME_PATTERN, NAME_PATTERN_MESSAGE
 
 _KEPT = (
     "type", "description", "default", "enum", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
@@ -15,8 +16,8 @@ _KEPT = (
 
 #: Services, which are named after Nodes, are stricter than the API server is with custom resources.
 _LABEL_RULE = cel(
-    "self.metadata.name.matches(r'^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-    "metadata.name must begin with a letter and hold only a-z, 0-9 and -, because Services are named after it",
+    f"self.metadata.name.matches(r'{NAME_PATTERN}')",
+    NAME_PATTERN_MESSAGE,
 )
 
 

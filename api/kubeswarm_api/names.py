@@ -1,6 +1,6 @@
 """Names that several parts must agree on: labels, object names, containers, ports, environment, files."""
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 # --- labels and field manager -------------------------------------------------------------------------------
 APP_LABEL = "app.kubernetes.io/name"
@@ -14,6 +14,13 @@ APP = "kubeswarm"
 FIELD_MANAGER = "kubeswarm-operator"
 HEAD = "head"
 ROLLOUT = "rollout"
+
+# --- names of Swarms and Nodes ------------------------------------------------------------------------------
+NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
+NAME_PATTERN_MESSAGE = (
+    "metadata.name must begin with a letter and hold only a-z, 0-9 and -, because Services are named after it"
+)
+MAX_SWARM_NAME = 40
 
 # --- containers ---------------------------------------------------------------------------------------------
 TRAINER_CONTAINER = "trainer"
@@ -46,12 +53,34 @@ RAY_TOKEN_FILE = PurePosixPath("/etc/kubeswarm/ray/token")
 ENVIRONMENT_FILES = PurePosixPath("/etc/kubeswarm/environment")
 MODEL_DIR = PurePosixPath("/model")
 DATA_DIR = PurePosixPath("/var/lib/kubeswarm")
-#: Packages that environments ask for, a virtual environment each.
+#: What lies in DATA_DIR; ENVIRONMENTS_DIR: packages that environments ask for, a virtual environment each.
 ENVIRONMENTS_DIR = DATA_DIR / "environments"
 CHECKPOINTS = "checkpoints"
 SPOOL = "spool"
+STORED_ROUNDS = "rollouts"
+HISTORY = "history.jsonl"
+HELD_OUT = "held-out.json"
+TRAINED_MODEL = "model"
 ATTESTOR_SOCKET = PurePosixPath("/run/kubeswarm/attestor.sock")
 OPERATOR_CONFIG_FILE = PurePosixPath("/etc/kubeswarm/operator/operator.yaml")
+
+# --- workers on a bare machine -------------------------------------------------------------------------------
+#: The directory of one Node's files, what is added to each port, and how many Nodes share the machine's cores.
+ROOT_ENV = "KUBESWARM_ROOT"
+PORT_OFFSET_ENV = "KUBESWARM_PORT_OFFSET"
+NEIGHBOURS_ENV = "KUBESWARM_NODES_HERE"
+#: The head of a rollout process, as host:port, where its Service is not known to DNS.
+HEAD_ENV = "KUBESWARM_HEAD"
+_LOCAL = {PurePosixPath("/etc/kubeswarm"): "config", DATA_DIR: "data", ATTESTOR_SOCKET.parent: "run"}
+
+
+def local_path(root: Path, name: PurePosixPath) -> Path:
+    """Where a file of a Node is on a bare machine: the same one, in config/, data/ or run/ under `root`."""
+    for folder, short in _LOCAL.items():
+        if name.is_relative_to(folder):
+            return root / short / name.relative_to(folder)
+    raise ValueError(f"{name} has no place on a bare machine")
+
 
 # --- keys in Secrets and ConfigMaps -------------------------------------------------------------------------
 IDENTITY_KEY = "key"

@@ -1,11 +1,15 @@
-"""The configuration that the operator mounts into a Node's pods: everything a worker knows of its place."""
+"""The configuration that a Node's processes are given: everything a worker knows of its place."""
+
+from pathlib import PurePath
 
 from pydantic import Field
 
 from kubeswarm_api.base import Model
 from kubeswarm_api.encoding import canonical_json, digest
+from kubeswarm_api.names import MODEL_DIR
+from kubeswarm_api.node import NodeSpec
 from kubeswarm_api.records import Address, Digest
-from kubeswarm_api.spec_training import Attestation, TrainingSpec
+from kubeswarm_api.spec_training import Attestation, Retention, TrainingSpec
 
 
 class ChainConfig(Model):
@@ -36,6 +40,7 @@ class NodeConfig(Model):
     index: int = Field(ge=0)
     training: TrainingSpec
     attest: Attestation = Attestation()
+    keep: Retention = Retention()
     model_dir: str = Field(description="Directory of the base model, or owner/name[@revision] on a hub.")
     chain: ChainConfig | None = None
     exchange: ExchangeConfig | None = None
@@ -45,3 +50,34 @@ class NodeConfig(Model):
         training = self.training.to_json()
         training.pop("rounds", None)
         return digest(canonical_json(training))
+
+
+def node_config(
+    spec: NodeSpec,
+    *,
+    namespace: str,
+    name: str,
+    swarm: str,
+    swarm_id: Digest,
+    chain: ChainConfig | None,
+    exchange: ExchangeConfig | None,
+    model_root: PurePath = MODEL_DIR,
+) -> NodeConfig:
+    """What a Node's processes are told, in a cluster and on one machine alike.
+
+    `swarm`: the Swarm's name, empty for a Node that joined from elsewhere. `model_root`: where the image or claim of
+    `spec.model` is; a model from a hub is named as it is.
+    """
+    return NodeConfig(
+        namespace=namespace,
+        name=name,
+        swarm=swarm,
+        swarm_id=swarm_id,
+        index=spec.index,
+        training=spec.training(),
+        attest=spec.attest,
+        keep=spec.storage.keep,
+        model_dir=spec.model.hub or str(model_root / spec.model.path),
+        chain=chain,
+        exchange=exchange,
+    )

@@ -48,6 +48,24 @@ class NodeReport(Model):
     exchange_connected: bool | None = Field(default=None, description="None where no exchange is configured.")
 
 
+class RoundReport(Model):
+    """One finished round: a line of the history on the Node's volume."""
+
+    round: int = Field(ge=1)
+    reward: float = Field(description="Mean reward of the Node's own completions.")
+    tasks: dict[str, dict[str, float]] = Field(
+        description="By task: mean reward, tokens, truncated share, and the components of the reward."
+    )
+    samples: int
+    tokens: int
+    taken: int = Field(description="Groups of other Nodes in the update.")
+    loss_hex: str = Field(description="The loss, every bit of it.")
+    meters: dict[str, float] = Field(description="What the update measured: loss, gradNorm, clipped, ...")
+    model: str = Field(description="Digest of the policy after the update.")
+    seconds: dict[str, float] = Field(description="By phase.")
+    finished: str = Field(description="When (RFC 3339).")
+
+
 class Problem(Model):
     """What stands in the attestor's way; `reason` is a value of conditions.Reason."""
 

@@ -11,6 +11,8 @@ from kubeswarm_api.errors import InvalidBatch
 from kubeswarm_api.records import Address, Digest
 
 MAX_BATCH_BYTES = 4 * 1024 * 1024
+#: A message is a batch and its headers.
+MAX_MESSAGE_BYTES = MAX_BATCH_BYTES + 4096
 MAX_GROUPS = 1024
 MAX_COMPLETIONS = 256
 MAX_TOKENS = 32768

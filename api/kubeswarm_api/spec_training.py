@@ -1,11 +1,26 @@
 """How to train: what a Swarm says once and every one of its Nodes carries."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from kubeswarm_api.base import Model, cel, pattern_message
+from kubeswarm_api.encoding import canonical_json, digest
 from kubeswarm_api.spec_algorithm import Algorithm
 from kubeswarm_api.spec_environment import Environment
 from kubeswarm_api.spec_model import ModelSource
+
+_TOO_MANY_COMPLETIONS = "algorithm.prompts x algorithm.groupSize is over 16384 completions a round: lower one of them"
+_DECAYED = "rounds is over algorithm.decayRounds, where the learning rate is 0: raise decayRounds or lower rounds"
+
+SIZE = r"^[1-9][0-9]*(Mi|Gi|Ti|M|G|T)$"
+_UNITS = {"M": 10**6, "G": 10**9, "T": 10**12, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+
+def size_bytes(size: str) -> int:
+    """The bytes of a size that matches SIZE."""
+    number = size.rstrip("MGTi")
+    return int(number) * _UNITS[size[len(number) :]]
 
 
 class Rollout(Model):
@@ -57,12 +72,45 @@ class Evaluation(Model):
     every: int = Field(default=8, ge=1, le=10000, description="Rounds between evaluations.")
 
 
+class Retention(Model):
+    """What stays on the claim beside what a Node needs to go on."""
+
+    checkpoints: int = Field(
+        default=2, ge=2, le=1000, description="Checkpoints: the newest ones, so that a damaged one is no loss."
+    )
+    checkpoint_every: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="Beside those, each checkpoint whose round is a multiple of this: a replay begins at the one "
+        "before. 0: none.",
+    )
+    rollouts: int = Field(
+        default=1000,
+        ge=0,
+        le=1_000_000,
+        description="Rounds whose rollouts are kept, to be read and replayed. 0: none.",
+    )
+    rollouts_size: str = Field(
+        default="1Gi",
+        pattern=SIZE,
+        max_length=16,
+        description="Bytes that they may take, such as 1Gi; the oldest go first.",
+        json_schema_extra=pattern_message("rolloutsSize must be a whole number of Mi, Gi, Ti, M, G or T, such as 1Gi"),
+    )
+
+    @property
+    def rollouts_bytes(self) -> int:
+        """rollouts_size as a number."""
+        return size_bytes(self.rollouts_size)
+
+
 class Storage(Model):
     """The claim that each Node's checkpoints and spool live on."""
 
     size: str = Field(
         default="10Gi",
-        pattern=r"^[1-9][0-9]*(Mi|Gi|Ti|M|G|T)$",
+        pattern=SIZE,
         max_length=16,
         description="Size of the claim, such as 10Gi.",
         json_schema_extra=pattern_message("size must be a whole number of Mi, Gi, Ti, M, G or T, such as 10Gi"),
@@ -70,6 +118,7 @@ class Storage(Model):
     storage_class_name: str | None = Field(
         default=None, max_length=253, description="Its storage class. Left out: the cluster's default."
     )
+    keep: Retention = Field(default_factory=Retention, description="What stays on it.")
 
     cel_rules = (
         cel(
@@ -128,12 +177,28 @@ class TrainingSpec(Model):
         ),
         cel(
             "self.algorithm.prompts * self.algorithm.groupSize <= 16384",
-            "algorithm.prompts x algorithm.groupSize is over 16384 completions a round: lower one of them",
+            _TOO_MANY_COMPLETIONS,
             fieldPath=".algorithm",
         ),
         cel(
             "!has(self.algorithm.decayRounds) || self.rounds <= self.algorithm.decayRounds",
-            "rounds is over algorithm.decayRounds, where the learning rate is 0: raise decayRounds or lower rounds",
+            _DECAYED,
             fieldPath=".rounds",
         ),
     )
+
+    def training(self) -> "TrainingSpec":
+        """This part alone, of a spec that says more."""
+        return TrainingSpec.model_validate({field: getattr(self, field) for field in TrainingSpec.model_fields})
+
+    def training_digest(self) -> bytes:
+        """What the chain records as a Swarm's configuration."""
+        return digest(canonical_json(self.training().to_json()))
+
+    @model_validator(mode="after")
+    def _within_bounds(self) -> Self:
+        if self.algorithm.prompts * self.algorithm.group_size > 16384:
+            raise ValueError(_TOO_MANY_COMPLETIONS)
+        if self.algorithm.decay_rounds is not None and self.rounds > self.algorithm.decay_rounds:
+            raise ValueError(_DECAYED)
+        return self

@@ -4,6 +4,8 @@ from pydantic import Field
 
 from kubeswarm_api.base import Model, cel
 from kubeswarm_api.conditions import Condition
+from kubeswarm_api.names import MAX_SWARM_NAME
+from kubeswarm_api.node import Membership, NodeSpec
 from kubeswarm_api.spec_placement import PlacedSpec
 
 
@@ -11,6 +13,11 @@ class SwarmSpec(PlacedSpec):
     """One training effort: what to train, on what, how, with how many Nodes."""
 
     nodes: int = Field(default=1, ge=0, le=1000, description="Nodes that this cluster runs for the Swarm.")
+
+    def node(self, swarm: str, index: int) -> NodeSpec:
+        """The spec of the Node of that index; `swarm` is this Swarm's name."""
+        shared = {name: getattr(self, name) for name in SwarmSpec.model_fields if name != "nodes"}
+        return NodeSpec(**shared, swarm=Membership(name=swarm), index=index)
 
 
 class SwarmStatus(Model):
@@ -37,6 +44,7 @@ class SwarmStatus(Model):
 
 
 NAME_RULE = cel(
-    "self.metadata.name.size() <= 40",
-    "metadata.name may have 40 characters at most, because the names of its Nodes and pods are made from it",
+    f"self.metadata.name.size() <= {MAX_SWARM_NAME}",
+    f"metadata.name may have {MAX_SWARM_NAME} characters at most, because the names of its Nodes and pods are made "
+    "from it",
 )

@@ -12,10 +12,13 @@ from kubeswarm_api.errors import KubeSwarmError
 from kubeswarm_cli import ledger, progress, tables
 from kubeswarm_cli.cluster import Cluster
 from kubeswarm_cli.errors import CommandError
+from kubeswarm_cli.local.replay import replay
+from kubeswarm_cli.local.rollouts import rollouts
+from kubeswarm_cli.local.run import run
 from kubeswarm_cli.report import make_report, report_table
 
 app = typer.Typer(
-    help="Swarms and Nodes of KubeSwarm: how they are, how far they are, what the chain has of them.",
+    help="Swarms and Nodes of KubeSwarm: run them on this machine, or see how they are in a cluster and on the chain.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -36,6 +39,10 @@ DeploymentFile = Annotated[
 
 def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+
+
+for command in (run, replay, rollouts):
+    app.command()(command)
 
 
 @app.command()

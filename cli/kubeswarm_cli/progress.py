@@ -60,10 +60,11 @@ def follow(
     read: Callable[[], Swarm],
     timeout: float | None = None,
     done: Callable[[Swarm], bool] = lambda swarm: swarm.complete,
+    patience: float = PATIENCE_SECONDS,
 ) -> Iterator[tuple[float, Swarm]]:
     """Yields (seconds since the start, Swarm) every POLL_SECONDS until the Swarm is `done`, that last state included.
 
-    Raises CommandError at the timeout, or when the cluster gave no answer for PATIENCE_SECONDS.
+    Raises CommandError at the timeout, or when `read` gave no answer for `patience` seconds.
     """
     started = answered = monotonic()
     while True:
@@ -71,7 +72,7 @@ def follow(
             swarm = read()
             answered = monotonic()
         except CommandError:
-            if monotonic() - answered > PATIENCE_SECONDS or answered == started:
+            if monotonic() - answered > patience or answered == started:
                 raise
         else:
             yield monotonic() - started, swarm

@@ -4,14 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from kubeswarm_api.conditions import Reason
-from kubeswarm_api.names import (
-    HEAD,
-    MODEL_DIR,
-    ROLE_LABEL,
-)
+from kubeswarm_api.names import HEAD, ROLE_LABEL
 from kubeswarm_api.node import NodeSpec, NodeStatus
-from kubeswarm_api.node_config import ExchangeConfig, NodeConfig
-from kubeswarm_api.spec_training import TrainingSpec
+from kubeswarm_api.node_config import ExchangeConfig, NodeConfig, node_config
 from kubeswarm_operator import node_secrets
 from kubeswarm_operator.apply import NameTaken, Refused
 from kubeswarm_operator.build.meta import Owner
@@ -178,7 +173,7 @@ async def _apply(context: Context, snapshot: NodeSnapshot, spec: NodeSpec, owner
         lambda: objects(
             owner,
             spec,
-            node_config(context, owner, spec, facts.swarm_id or ""),
+            _config(context, owner, spec, facts.swarm_id or ""),
             context.config.images,
             _peers(context, spec),
             facts.replicas,
@@ -204,23 +199,16 @@ def _peers(context: Context, spec: NodeSpec) -> Peers:
     )
 
 
-def node_config(context: Context, owner: Owner, spec: NodeSpec, swarm: str) -> NodeConfig:
-    """What the Node's pods are told."""
-    training = TrainingSpec.model_validate({name: getattr(spec, name) for name in TrainingSpec.model_fields})
-    source = spec.model
-    model = source.hub or str(MODEL_DIR / source.path if source.path else MODEL_DIR)
-    exchange_url = context.exchange.url
-    return NodeConfig(
+def _config(context: Context, owner: Owner, spec: NodeSpec, swarm: str) -> NodeConfig:
+    url = context.exchange.url
+    return node_config(
+        spec,
         namespace=owner.namespace,
         name=owner.name,
         swarm=owner.swarm,
         swarm_id=swarm,
-        index=spec.index,
-        training=training,
-        attest=spec.attest,
-        model_dir=model,
         chain=context.chain.config,
-        exchange=ExchangeConfig(url=exchange_url) if exchange_url else None,
+        exchange=ExchangeConfig(url=url) if url else None,
     )
 
 

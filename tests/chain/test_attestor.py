@@ -83,7 +83,7 @@ class Attestor:
         self.process: subprocess.Popen[bytes] | None = None
 
     def path(self, name: Any) -> Path:
-        return self.root / name.relative_to("/")
+        return names.local_path(self.root, name)
 
     def write(self, name: Any, text: str) -> None:
         self.path(name).parent.mkdir(parents=True, exist_ok=True)

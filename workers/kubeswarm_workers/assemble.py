@@ -4,8 +4,6 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 
-import torch
-
 from kubeswarm_api import names
 from kubeswarm_api.node_config import NodeConfig
 from kubeswarm_workers import config as configuration
@@ -15,7 +13,8 @@ from kubeswarm_workers.environments.launch import launch
 from kubeswarm_workers.environments.process import EnvironmentProcess
 from kubeswarm_workers.learn import checkpoint, snapshot
 from kubeswarm_workers.learn.export import exported_round
-from kubeswarm_workers.learn.model import Policy, load_tokenizer, resolve
+from kubeswarm_workers.learn.model import load_tokenizer, resolve
+from kubeswarm_workers.learn.start import new_learner
 from kubeswarm_workers.learn.step import Learner
 from kubeswarm_workers.node import Node, engine_spec
 from kubeswarm_workers.place import Place
@@ -43,11 +42,8 @@ def assemble(
     stack.callback(ray_processes.stop)
     report.add_engine_files(ray_processes.metrics)
 
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
     base = resolve(config.model_dir)
-    policy = Policy(base, training.model.lora, training.seed)
-    learner = Learner(policy, training.algorithm, training.rollout)
+    learner = new_learner(base, training, threads)
     progress, ahead = resume(place, learner)
     report.samples.before = report.samples.now = progress.samples
     report.show(progress)

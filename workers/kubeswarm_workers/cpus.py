@@ -8,6 +8,8 @@ import math
 import os
 from pathlib import Path
 
+from kubeswarm_api.names import NEIGHBOURS_ENV
+
 
 def available() -> int:
     """Cores of this container: the smaller of its CPU set and its quota, at least 1."""
@@ -31,9 +33,11 @@ def _quota() -> float | None:
 def limit_threads() -> int:
     """Sets the OpenMP variables for this process and its children, and returns the number of threads.
 
+    Nodes that share a bare machine (NEIGHBOURS_ENV of them) take equal parts of its cores.
     OMP_NUM_THREADS, if set already, is kept: the number of threads is part of what makes a run repeatable bit for bit.
     """
-    count = int(os.environ.setdefault("OMP_NUM_THREADS", str(available())))
+    share = max(1, available() // int(os.environ.get(NEIGHBOURS_ENV, "1")))
+    count = int(os.environ.setdefault("OMP_NUM_THREADS", str(share)))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     return count

@@ -56,13 +56,18 @@ def scores_of(
 
 def groups_of(
     node: Node, prompts: Sequence[Prompt], requests: Sequence[Request], sampled: Sequence[Sequence[Sampled]]
-) -> tuple[list[Group], dict[str, Tally]]:
-    """The scored groups, and what is to be said of each task; completions that could not be scored are left out."""
+) -> tuple[list[Group], dict[str, Tally], list[list[dict[str, float]]]]:
+    """The scored groups, what is to be said of each task, and by group the components of each completion's reward.
+
+    Completions that could not be scored are left out.
+    """
     groups: list[Group] = []
+    components: list[list[dict[str, float]]] = []
     tallies: dict[str, Tally] = {}
     for prompt, request, scored in zip(prompts, requests, scores_of(node, prompts, sampled), strict=True):
         tallies.setdefault(prompt.task, Tally()).add(scored)
         if scored:
+            components.append([dict(score.components) for _, score in scored])
             groups.append(
                 Group(
                     task=prompt.task,
@@ -79,7 +84,7 @@ def groups_of(
                     ],
                 )
             )
-    return groups, tallies
+    return groups, tallies, components
 
 
 def measure(node: Node, prompts: Sequence[Prompt], round: int) -> HeldOut | None:

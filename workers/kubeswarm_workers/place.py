@@ -7,13 +7,10 @@ from pathlib import Path, PurePosixPath
 
 from kubeswarm_api import names
 
-ROOT_ENV = "KUBESWARM_ROOT"
-PORT_OFFSET_ENV = "KUBESWARM_PORT_OFFSET"
-
 
 @dataclass(frozen=True)
 class Place:
-    """`root` is put before every path, `port_offset` added to every port, so that Nodes can share one machine."""
+    """All files are under `root`, `port_offset` is added to every port, so that Nodes can share one machine."""
 
     root: Path = Path("/")
     port_offset: int = 0
@@ -21,7 +18,7 @@ class Place:
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Place":
         """The place that KUBESWARM_ROOT and KUBESWARM_PORT_OFFSET name; a pod sets neither."""
-        return cls(Path(env.get(ROOT_ENV, "/")), int(env.get(PORT_OFFSET_ENV, "0")))
+        return cls(Path(env.get(names.ROOT_ENV, "/")), int(env.get(names.PORT_OFFSET_ENV, "0")))
 
     @property
     def in_pod(self) -> bool:
@@ -29,8 +26,13 @@ class Place:
         return self.root == Path("/")
 
     def path(self, name: PurePosixPath) -> Path:
-        """A file of `names`, under the root."""
-        return self.root / name.relative_to("/")
+        """A file of `names`; on a bare machine in config/, data/ or run/ under the root."""
+        return Path(name) if self.in_pod else names.local_path(self.root, name)
+
+    @property
+    def host(self) -> str:
+        """Where to listen: in a pod for other pods, on a bare machine for nobody but its own users."""
+        return "" if self.in_pod else "127.0.0.1"
 
     def port(self, port: int) -> int:
         """A port of `names`, moved by the offset."""
@@ -47,11 +49,21 @@ class Place:
         return self.path(names.DATA_DIR) / names.SPOOL
 
     @property
+    def stored_rounds(self) -> Path:
+        """What each round's update consumed."""
+        return self.path(names.DATA_DIR) / names.STORED_ROUNDS
+
+    @property
     def held_out(self) -> Path:
         """The held-out measurements."""
-        return self.path(names.DATA_DIR) / "held-out.json"
+        return self.path(names.DATA_DIR) / names.HELD_OUT
+
+    @property
+    def history(self) -> Path:
+        """A line a finished round."""
+        return self.path(names.DATA_DIR) / names.HISTORY
 
     @property
     def trained_model(self) -> Path:
         """The model at the end, in Hugging Face format."""
-        return self.path(names.DATA_DIR) / "model"
+        return self.path(names.DATA_DIR) / names.TRAINED_MODEL

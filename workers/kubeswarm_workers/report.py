@@ -160,8 +160,8 @@ class Report:
         self.registry.collectors.register(ProcessFiles(directory))  # pyright: ignore[reportArgumentType]
 
 
-def serve(port: int, metrics: CollectorRegistry, report: Report | None = None) -> ThreadingHTTPServer:
-    """Serves on all interfaces, from a thread. Without a report there is no /status.
+def serve(host: str, port: int, metrics: CollectorRegistry, report: Report | None = None) -> ThreadingHTTPServer:
+    """Serves on `host` ("" for all interfaces), from a thread. Without a report there is no /status.
 
     Raises OSError if the port is taken.
     """
@@ -189,7 +189,7 @@ def serve(port: int, metrics: CollectorRegistry, report: Report | None = None) -
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("", port), Handler)
+    server = ThreadingHTTPServer((host, port), Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     return server

@@ -5,16 +5,18 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from kubeswarm_api import metrics as names
 from kubeswarm_api.encoding import to_hex
 from kubeswarm_api.errors import InvalidBatch
 from kubeswarm_api.records import NO_DIGEST, REWARD_SCALE, Digest, RoundRecord
+from kubeswarm_api.reports import RoundReport
 from kubeswarm_api.rollouts import Group, RolloutBatch, SignedBatch
 from kubeswarm_workers.gather import groups_of, requests_of
 from kubeswarm_workers.learn import foreign
 from kubeswarm_workers.learn.batch import rows_of
-from kubeswarm_workers.learn.step import Update
+from kubeswarm_workers.learn.step import Learner, Update
 from kubeswarm_workers.node import NO_ADDRESS, Node
 from kubeswarm_workers.progress import Progress, Samples
 from kubeswarm_workers.stopping import Stopped
@@ -28,12 +30,14 @@ NO_CHAIN = 2**32 - 1
 
 @dataclass(frozen=True)
 class Collected:
-    """A round's own rollouts: the batch, how many completions were sampled, what they say of each task, and seconds."""
+    """A round's own rollouts: the batch, how many completions were sampled, what they say of each task, seconds by
+    phase, and the components of each completion's reward, in the batch's order."""
 
     batch: RolloutBatch
     produced: int
     tasks: dict[str, Tally]
     seconds: dict[str, float]
+    components: list[list[dict[str, float]]]
 
     def counted(self, before: Samples) -> Samples:
         """The counters with these completions in them: pending, but for those that could not be scored."""
@@ -43,25 +47,52 @@ class Collected:
     def to_bytes(self) -> bytes:
         """For a checkpoint; numbers keep their last bit."""
         tasks = {task: tally.to_json() for task, tally in self.tasks.items()}
-        return json.dumps({"batch": self.batch.to_json(), "produced": self.produced, "tasks": tasks}).encode()
+        content = {"batch": self.batch.to_json(), "produced": self.produced, "tasks": tasks}
+        return json.dumps(content | {"components": self.components}).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Collected":
         """The inverse of `to_bytes`, without the seconds."""
         read = json.loads(data)
         tasks = {task: Tally.from_json(tally) for task, tally in read["tasks"].items()}
-        return cls(RolloutBatch.model_validate(read["batch"]), read["produced"], tasks, {})
+        return cls(RolloutBatch.model_validate(read["batch"]), read["produced"], tasks, {}, read["components"])
 
 
 @dataclass
 class Played:
-    """A round: the progress after it, its record, what it says of each task, what its update did, seconds by phase."""
+    """A round: the progress after it, its record, its own rollouts, what its update did, seconds by phase, and the
+    groups of other Nodes that it learnt from."""
 
     progress: Progress
     record: RoundRecord
-    tasks: dict[str, Tally]
+    own: Collected
     update: Update
     seconds: dict[str, float]
+    taken: foreign.Taken
+
+    def report(self) -> RoundReport:
+        """For the history, when the round has ended."""
+        record, update = self.record, self.update
+        meters = {"loss": update.loss, "gradNorm": update.grad_norm, "learningRate": update.learning_rate}
+        for origin, reading in update.mismatch.items():
+            meters |= {f"mismatch.{origin}.{name}": value for name, value in reading.rounded().items()}
+        for origin, reasons in update.filtered.items():
+            meters |= {f"filtered.{origin}.{reason}": float(count) for reason, count in reasons.items()}
+        if update.reference_kl is not None:
+            meters["referenceKl"] = update.reference_kl
+        return RoundReport(
+            round=record.round,
+            reward=record.reward / REWARD_SCALE,
+            tasks={task: tally.means() | tally.component_means() for task, tally in self.own.tasks.items()},
+            samples=record.samples,
+            tokens=record.tokens,
+            taken=len(self.taken.groups),
+            loss_hex=update.loss.hex(),
+            meters=meters,
+            model=record.model_after,
+            seconds=self.seconds,
+            finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
 
 
 def collect(node: Node, number: int, model: Digest) -> Collected:
@@ -77,9 +108,9 @@ def collect(node: Node, number: int, model: Digest) -> Collected:
         sampled = node.pool.generate(requests)
     node.report.registry.counter(names.TOKENS).inc(sum(len(each.tokens) for group in sampled for each in group))
     with node.report.timed("score", seconds):
-        groups, tasks = groups_of(node, prompts, requests, sampled)
+        groups, tasks, components = groups_of(node, prompts, requests, sampled)
     batch = RolloutBatch(swarm_id=node.config.swarm_id, node_id=node.node_id, round=number, model=model, groups=groups)
-    return Collected(batch, sum(map(len, sampled)), tasks, seconds)
+    return Collected(batch, sum(map(len, sampled)), tasks, seconds, components)
 
 
 def play(node: Node, before: Progress, collected: Collected) -> Played:
@@ -95,8 +126,7 @@ def play(node: Node, before: Progress, collected: Collected) -> Played:
         raise Stopped
 
     with node.report.timed("update", seconds):
-        rows = [*rows_of(batch.groups, "local"), *rows_of(taken.groups, "external")]
-        update = node.learner.update(rows, batch.round)
+        update = learn(node.learner, batch.round, batch.groups, taken.groups)
         node.refresh_digests(changed_only=True)
     own, external = _completions(batch.groups), _completions(taken.groups)
     samples = before.samples.learn(own, external, update.filtered)
@@ -112,7 +142,12 @@ def play(node: Node, before: Progress, collected: Collected) -> Played:
         foreign_dropped=dict(Counter(before.foreign_dropped) + taken.dropped),
         reading=taken.reading,
     )
-    return Played(progress, record, collected.tasks, update, seconds)
+    return Played(progress, record, collected, update, seconds, taken)
+
+
+def learn(learner: Learner, number: int, own: Sequence[Group], external: Sequence[Group]) -> Update:
+    """The update of a round: all that decides it is in its arguments, so that it can be computed again."""
+    return learner.update([*rows_of(own, "local"), *rows_of(external, "external")], number)
 
 
 def _completions(groups: Sequence[Group]) -> int:

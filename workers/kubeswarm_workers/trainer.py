@@ -10,7 +10,7 @@ from kubeswarm_api.encoding import to_hex
 from kubeswarm_api.records import REWARD_SCALE
 from kubeswarm_api.reports import Phase
 from kubeswarm_workers import config as configuration
-from kubeswarm_workers import heldout
+from kubeswarm_workers import heldout, history, stored
 from kubeswarm_workers.attest import spool
 from kubeswarm_workers.environments.contract import Prompt
 from kubeswarm_workers.gather import measure
@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 
 #: The file of a checkpoint that holds the rollouts of the round after it.
 AHEAD = "ahead.json"
+
+
+class VolumeFailed(Exception):
+    """A round could not be written: the message says why, and what to do."""
 
 
 class Trainer:
@@ -84,6 +88,7 @@ class Trainer:
         self._write(played)
         self._sync(played.seconds)
         self._log(played)
+        history.append(self._place.history, played.report())
 
     def _admit(self, collected: Collected) -> None:
         """Counts rollouts as pending, and gives them to the others."""
@@ -100,14 +105,22 @@ class Trainer:
         with node.report.timed("checkpoint", played.seconds):
             tensors, randomness = snapshot.take(node.learner)
             state = {"progress": progress.to_json(), "random": randomness}
-            files = {AHEAD: self._ahead.to_bytes()} if self._ahead else {}
-            directory = checkpoint.save(self._place.checkpoints, progress.round, tensors, state, files)
-            spool.append(self._place.spool, played.record)
+            try:
+                stored.save(self._place.stored_rounds, stored.stored_round(node, played), node.config.keep)
+                files = {AHEAD: self._ahead.to_bytes()} if self._ahead else {}
+                keep = node.config.keep
+                directory = checkpoint.save(self._place.checkpoints, progress.round, tensors, state, files, keep)
+                spool.append(self._place.spool, played.record)
+            except OSError as error:
+                raise VolumeFailed(
+                    f"round {progress.round} can't be written ({error}): make room on the Node's volume (raise "
+                    f"storage.size or lower storage.keep); it goes on after round {progress.round - 1}, which is whole"
+                ) from error
         registry = node.report.registry
         registry.counter(names.ROUNDS).inc()
         registry.gauge(names.CHECKPOINT_BYTES).set(checkpoint.size(directory))
         node.report.show_update(played.update)
-        node.report.show_tasks(played.tasks)
+        node.report.show_tasks(played.own.tasks)
         node.report.update(checkpoint=str(directory))
         node.report.show(progress)
 

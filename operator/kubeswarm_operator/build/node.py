@@ -1,7 +1,6 @@
 """A Swarm's Node: the whole spec of the Swarm, with its place in it."""
 
 from kubeswarm_api.names import APP, APP_LABEL, FIELD_MANAGER, MANAGED_BY_LABEL, SWARM_LABEL, node_name
-from kubeswarm_api.node import Membership, NodeSpec
 from kubeswarm_api.swarm import SwarmSpec
 from kubeswarm_operator.build.meta import Owner, swarm_owner_reference
 from kubeswarm_operator.resources import NODES, Object
@@ -9,8 +8,6 @@ from kubeswarm_operator.resources import NODES, Object
 
 def node(swarm: Owner, spec: SwarmSpec, index: int) -> Object:
     """The Node of that index."""
-    shared = {name: getattr(spec, name) for name in SwarmSpec.model_fields if name != "nodes"}
-    node_spec = NodeSpec(**shared, swarm=Membership(name=swarm.name), index=index)
     return {
         "apiVersion": NODES.api_version,
         "kind": NODES.kind,
@@ -20,5 +17,5 @@ def node(swarm: Owner, spec: SwarmSpec, index: int) -> Object:
             "labels": {APP_LABEL: APP, MANAGED_BY_LABEL: FIELD_MANAGER, SWARM_LABEL: swarm.name},
             "ownerReferences": [swarm_owner_reference(swarm)],
         },
-        "spec": node_spec.to_json(),
+        "spec": spec.node(swarm.name, index).to_json(),
     }

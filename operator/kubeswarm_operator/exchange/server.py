@@ -8,7 +8,7 @@ publishing rollouts, and reading a stream message by message ("direct get").
 
 from typing import Any
 
-from kubeswarm_api.rollouts import MAX_BATCH_BYTES
+from kubeswarm_api.rollouts import MAX_MESSAGE_BYTES
 from kubeswarm_operator.exchange import jwt
 from kubeswarm_operator.exchange.keyring import Keyring
 
@@ -18,8 +18,6 @@ MONITORING_PORT = 8222
 STORE_DIR = "/data"
 #: Environment variable of the server with the bytes of disk that all streams may take together: it belongs to the disk.
 STORE_BYTES_VARIABLE = "KUBESWARM_STORE_BYTES"
-#: A message is a batch and its headers.
-MAX_MESSAGE_BYTES = MAX_BATCH_BYTES + 4096
 #: What the streams' account does for the Nodes' account.
 SERVICES = {"publish": "kubeswarm.*.groups.*", "read": "$JS.API.DIRECT.GET.*"}
 

@@ -10,17 +10,13 @@ import nats.errors
 import nats.js.errors
 from nats.aio.client import Client, RawCredentials
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, StorageType, StreamConfig
+from nats.js.api import StreamConfig
 
 from kubeswarm_api.errors import KubeSwarmError
-from kubeswarm_api.names import groups_subject, stream_name
-from kubeswarm_operator.exchange.server import MAX_MESSAGE_BYTES
+from kubeswarm_api.exchange import stream_settings
+from kubeswarm_api.names import stream_name
 
 TIMEOUT_SECONDS = 10.0
-MESSAGES_A_NODE = 64
-MAX_AGE_SECONDS = 24 * 3600.0
-#: Within it the server drops a second copy of a message that was sent again after a lost acknowledgement.
-DUPLICATE_WINDOW_SECONDS = 120.0
 
 
 class ExchangeUnavailable(KubeSwarmError):
@@ -33,7 +29,7 @@ async def ensure_stream(url: str, creds: str, swarm_id: str, max_bytes: int) -> 
     `creds`: text of the admin's `.creds`; `max_bytes`: disk that the stream may take. Raises ExchangeUnavailable,
     within TIMEOUT_SECONDS.
     """
-    wanted = stream_config(swarm_id, max_bytes)
+    wanted = StreamConfig(**stream_settings(swarm_id, max_bytes))
     async with _jetstream(url, creds) as jetstream:
         try:
             found = (await jetstream.stream_info(stream_name(swarm_id))).config
@@ -55,26 +51,6 @@ async def delete_stream(url: str, creds: str, swarm_id: str) -> bool:
             return await jetstream.delete_stream(stream_name(swarm_id))
         except nats.js.errors.NotFoundError:
             return False
-
-
-def stream_config(swarm_id: str, max_bytes: int) -> StreamConfig:
-    """The stream's settings. Nodes read it by "direct get"; nothing but age, count and size removes a message."""
-    return StreamConfig(
-        name=stream_name(swarm_id),
-        description=f"Rollouts of swarm {swarm_id}",
-        subjects=[groups_subject(swarm_id, "*")],
-        storage=StorageType.FILE,
-        discard=DiscardPolicy.OLD,
-        max_msgs_per_subject=MESSAGES_A_NODE,
-        max_msg_size=MAX_MESSAGE_BYTES,
-        max_bytes=max_bytes,
-        max_age=MAX_AGE_SECONDS,
-        max_consumers=1,
-        duplicate_window=DUPLICATE_WINDOW_SECONDS,
-        allow_direct=True,
-        deny_delete=True,
-        deny_purge=True,
-    )
 
 
 @asynccontextmanager

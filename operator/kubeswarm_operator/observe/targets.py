@@ -1,9 +1,7 @@
 """What the chain and the exchange are to be asked about: from the objects that there are."""
 
 from kubeswarm_api.conditions import ConditionType
-from kubeswarm_api.encoding import canonical_json, digest
 from kubeswarm_api.node import NodeStatus
-from kubeswarm_api.spec_training import TrainingSpec
 from kubeswarm_api.swarm import SwarmSpec, SwarmStatus
 from kubeswarm_operator.chain import NodeTarget, SwarmTarget, Targets
 from kubeswarm_operator.decide.identity import salt, swarm_id
@@ -24,7 +22,7 @@ def chain_targets(store: Store, facts: ChainFacts) -> Targets:
         recorded = parse_status(SwarmStatus, live).swarm_id
         identity = swarm_id(uid, facts.owner, recorded)
         ours = identity == swarm_id(uid, facts.owner, None)
-        swarms.append(SwarmTarget(identity, salt(uid) if ours else None, _config(spec)))
+        swarms.append(SwarmTarget(identity, salt(uid) if ours else None, spec.training_digest()))
     nodes: list[NodeTarget] = []
     for live in store.all(NODES):
         status = parse_status(NodeStatus, live)
@@ -39,9 +37,3 @@ def swarm_ids(store: Store) -> set[str]:
     alive = (live for live in store.all(SWARMS) if "deletionTimestamp" not in live["metadata"])
     ids = ((live.get("status") or {}).get("swarmId") for live in alive)
     return {each for each in ids if each}
-
-
-def _config(spec: SwarmSpec) -> bytes:
-    """The digest of what the Swarm trains, as the chain records it."""
-    training = {name: getattr(spec, name) for name in TrainingSpec.model_fields}
-    return digest(canonical_json(TrainingSpec.model_validate(training).to_json()))

@@ -19,7 +19,9 @@ def kubeswarm(*arguments: str, kubeconfig: Path | str = "/nonexistent") -> subpr
     )
 
 
-@pytest.mark.parametrize("command", [[], ["status"], ["watch"], ["report"], ["rounds"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [[], ["status"], ["watch"], ["report"], ["rounds"], ["run"], ["replay"], ["rollouts"]], ids=" ".join
+)
 def test_help(command: list[str]) -> None:
     done = kubeswarm(*command, "--help")
     assert done.returncode == 0

@@ -13,6 +13,7 @@ from nats.js import JetStreamContext
 
 from kubeswarm_api.errors import InvalidConfig
 from kubeswarm_api.names import groups_subject, inbox_prefix, stream_name
+from kubeswarm_api.rollouts import MAX_MESSAGE_BYTES
 from kubeswarm_operator.exchange import (
     ExchangeUnavailable,
     Keyring,
@@ -23,7 +24,6 @@ from kubeswarm_operator.exchange import (
     new_keyring,
     node_credentials,
 )
-from kubeswarm_operator.exchange.server import MAX_MESSAGE_BYTES
 
 SWARM, OTHER_SWARM = "0x" + "ab" * 32, "0x" + "cd" * 32
 ANNE, BERT = "0x" + "11" * 20, "0x" + "22" * 20

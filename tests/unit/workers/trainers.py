@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kubeswarm_api import names
-from kubeswarm_workers.place import PORT_OFFSET_ENV, ROOT_ENV, Place
+from kubeswarm_workers.place import Place
 
 DEADLINE = 900.0
 _next_offset = 20_000 + os.getpid() % 20 * 1000
@@ -68,8 +68,8 @@ class Process:
                 [sys.executable, "-m", f"kubeswarm_workers.entrypoints.{role}"],
                 env={
                     **os.environ,
-                    ROOT_ENV: str(place.root),
-                    PORT_OFFSET_ENV: str(place.port_offset),
+                    names.ROOT_ENV: str(place.root),
+                    names.PORT_OFFSET_ENV: str(place.port_offset),
                     "OMP_NUM_THREADS": "2",
                     **env,
                 },

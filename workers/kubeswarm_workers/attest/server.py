@@ -86,8 +86,13 @@ def status_app(attestor: Attestor) -> web.Application:
     return app
 
 
-async def serve(trainer: web.Application, status: web.Application, socket: Path, port: int) -> list[web.AppRunner]:
-    """Opens both doors. Raises OSError if one is taken. The caller cleans the runners up."""
+async def serve(
+    trainer: web.Application, status: web.Application, socket: Path, host: str, port: int
+) -> list[web.AppRunner]:
+    """Opens both doors, the second one on `host` ("" for all interfaces). Raises OSError if one is taken.
+
+    The caller cleans the runners up.
+    """
     runners = [web.AppRunner(app, access_log=None) for app in (trainer, status)]
     for runner in runners:
         await runner.setup()
@@ -97,7 +102,7 @@ async def serve(trainer: web.Application, status: web.Application, socket: Path,
         await web.UnixSite(runners[0], socket).start()
     finally:
         os.umask(before)
-    await web.TCPSite(runners[1], port=port).start()
+    await web.TCPSite(runners[1], host or None, port).start()
     return runners
 
 

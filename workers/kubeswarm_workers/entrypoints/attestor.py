@@ -55,9 +55,8 @@ async def run(config: NodeConfig, account: Account, place: Place) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    runners = await serve(
-        trainer, status_app(attestor), place.path(names.ATTESTOR_SOCKET), place.port(names.ATTESTOR_PORT)
-    )
+    status = place.host, place.port(names.ATTESTOR_PORT)
+    runners = await serve(trainer, status_app(attestor), place.path(names.ATTESTOR_SOCKET), *status)
     thread = threading.Thread(target=attestor.run, args=(stop,), name="attest", daemon=True)
     thread.start()
     log.info("attestor started", extra={"node": node, "swarm": config.swarm_id})

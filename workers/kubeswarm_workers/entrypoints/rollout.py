@@ -26,8 +26,6 @@ from kubeswarm_workers.rollout import cluster
 
 log = logging.getLogger("kubeswarm_workers.rollout")
 
-#: host:port of the head, where the name of its Service is not known to DNS.
-HEAD_ENV = "KUBESWARM_HEAD"
 POLL_SECONDS = 2.0
 
 
@@ -39,11 +37,11 @@ def main() -> int:
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     place = Place.from_env()
     config = configuration.read(place)
-    head = os.environ.get(HEAD_ENV) or f"{names.head_name(config.name)}:{place.port(names.RAY_PORT)}"
+    head = os.environ.get(names.HEAD_ENV) or f"{names.head_name(config.name)}:{place.port(names.RAY_PORT)}"
     limit_threads()
     cluster.use_token(place)
     registry = CollectorRegistry()
-    serve(place.port(names.ROLLOUT_PORT), registry)
+    serve(place.host, place.port(names.ROLLOUT_PORT), registry)
     if not wait_for(head, stop):
         return 0
     ray_processes = cluster.start(place, head=head, engines=1)

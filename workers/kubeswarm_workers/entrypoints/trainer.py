@@ -39,7 +39,7 @@ def main() -> int:
     try:
         config = configuration.read(place)
         report = Report(config.training.rounds)
-        serve(place.port(names.TRAINER_PORT), report.registry.collectors, report)
+        serve(place.host, place.port(names.TRAINER_PORT), report.registry.collectors, report)
         return run(config, place, report, stop)
     except Exception as error:  # the last door: everything ends in the log with its cause
         log.exception("trainer failed", extra={"cause": f"{type(error).__name__}: {error}"})

@@ -18,13 +18,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kubeswarm_api.encoding import canonical_json, digest
+from kubeswarm_api.spec_training import Retention
 from kubeswarm_workers.durable import sync_directory, write_synced
 
 log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 STATE = "state.json"
-KEEP = 2
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,9 @@ def save(
     tensors: Mapping[str, Mapping[str, torch.Tensor]],
     state: Mapping[str, Any],
     files: Mapping[str, bytes] = MappingProxyType({}),
+    keep: Retention = Retention(),  # noqa: B008 - immutable
 ) -> Path:
-    """Writes the checkpoint of `round`, removes all but the newest KEEP, and returns its directory.
+    """Writes the checkpoint of `round`, removes what `keep` does not ask for, and returns its directory.
 
     Raises OSError (disk full, read-only); what was there before is then untouched.
     """
@@ -79,18 +80,20 @@ def save(
         shutil.rmtree(target)
     temporary.rename(target)
     sync_directory(folder)
-    for old in _directories(folder)[:-KEEP]:
-        shutil.rmtree(old, ignore_errors=True)
+    for old in rounds(folder)[: -keep.checkpoints]:
+        if not keep.checkpoint_every or old % keep.checkpoint_every:
+            shutil.rmtree(directory_of(folder, old), ignore_errors=True)
     return target
 
 
 def latest(folder: Path) -> Checkpoint | None:
     """The newest complete checkpoint; corrupt ones are reported and passed over."""
-    for directory in reversed(_directories(folder)):
+    for number in reversed(rounds(folder)):
         try:
-            return _read(directory)
+            return read(folder, number)
         except (OSError, ValueError, KeyError) as error:
-            log.error("corrupt checkpoint, the one before is used", extra={"path": directory, "cause": str(error)})
+            path = directory_of(folder, number)
+            log.error("corrupt checkpoint, the one before is used", extra={"path": path, "cause": str(error)})
     return None
 
 
@@ -99,15 +102,18 @@ def size(directory: Path) -> int:
     return sum(path.stat().st_size for path in directory.iterdir())
 
 
-def _directories(folder: Path) -> list[Path]:
-    return sorted(folder.glob("round-*")) if folder.is_dir() else []
+def rounds(folder: Path) -> list[int]:
+    """The rounds of which there is a checkpoint, in order."""
+    return sorted(int(path.name.removeprefix("round-")) for path in folder.glob("round-*"))
 
 
 def _digest(path: Path) -> str:
     return digest(path.read_bytes()).hex()
 
 
-def _read(directory: Path) -> Checkpoint:
+def read(folder: Path, round: int) -> Checkpoint:
+    """A round's checkpoint. Raises OSError, ValueError, KeyError if it is not there, or damaged."""
+    directory = directory_of(folder, round)
     manifest = json.loads((directory / MANIFEST).read_bytes())
     for name, expected in manifest["files"].items():
         if _digest(directory / name) != expected:

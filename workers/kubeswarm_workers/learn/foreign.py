@@ -50,10 +50,14 @@ class Reading:
 
 @dataclass
 class Taken:
-    """Groups to learn from, groups refused by reason, how many came for the first time, and the reading after it."""
+    """Groups to learn from, groups refused by reason, how many came for the first time, and the reading after it.
+
+    `sources`: the (node, round) that sampled each group.
+    """
 
     reading: Reading
     groups: list[Group] = field(default_factory=list)
+    sources: list[tuple[str, int]] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     received: int = 0
 
@@ -100,19 +104,20 @@ def take(
                 indices = ()
         candidates += [_Candidate(cursor, at, batch.node_id, batch.round, batch.groups[at]) for at in indices]
     candidates.sort(key=lambda each: each.rank(rules.round))
-    groups: list[Group] = []
+    chosen: list[_Candidate] = []
     left: list[_Candidate] = []
     for each in candidates:
-        if len(groups) == rules.limit:
+        if len(chosen) == rules.limit:
             left.append(each)
         elif (reason := refuse_group(each.group, rules, environment, text)) is not None:
             dropped[reason] += 1
         else:
-            groups.append(each.group)
+            chosen.append(each)
     pending = _latest([each for each in left if not each.uniform], KEPT_ROUNDS * rules.limit)
     dropped["queue"] += len(left) - sum(map(len, pending.values()))
     cursor = max([before.cursor, *(cursor for cursor, _ in arrived)])
-    return Taken(Reading(cursor, pending, frozenset(seen)), groups, +dropped, received)
+    groups, sources = [each.group for each in chosen], [(each.node_id, each.round) for each in chosen]
+    return Taken(Reading(cursor, pending, frozenset(seen)), groups, sources, +dropped, received)
 
 
 def _unseen(batch: RolloutBatch, seen: set[tuple[str, int]], rules: Rules, dropped: Counter[str]) -> Sequence[int]:

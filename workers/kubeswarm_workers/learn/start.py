@@ -1,0 +1,17 @@
+"""A learner as it is before the first round: it follows from the base model and the spec."""
+
+from pathlib import Path
+
+import torch
+
+from kubeswarm_api.spec_training import TrainingSpec
+from kubeswarm_workers.learn.model import Policy
+from kubeswarm_workers.learn.step import Learner
+
+
+def new_learner(base: Path, training: TrainingSpec, threads: int) -> Learner:
+    """`threads`: of this process from now on; the same number gives the same learner, bit for bit, after any round."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    policy = Policy(base, training.model.lora, training.seed)
+    return Learner(policy, training.algorithm, training.rollout)
