@@ -13,7 +13,7 @@ from typing import Any
 from hack.bench.learner.setting import ALGORITHM, ENVIRONMENT, LORA, MAX_TOKENS, THREADS, Measured, Setting
 from hack.console import Problem
 from kubeswarm_api import names
-from kubeswarm_workers.place import PORT_OFFSET_ENV, ROOT_ENV, Place
+from kubeswarm_workers.place import Place
 
 PORT_OFFSET = 21_000
 
@@ -26,8 +26,8 @@ def run(setting: Setting, folder: str) -> Measured:
     config.write_text(json.dumps(_node(setting)))
     environment = {
         **os.environ,
-        ROOT_ENV: folder,
-        PORT_OFFSET_ENV: str(PORT_OFFSET),
+        names.ROOT_ENV: folder,
+        names.PORT_OFFSET_ENV: str(PORT_OFFSET),
         "OMP_NUM_THREADS": str(THREADS),
     }
     finished: list[dict[str, Any]] = []
