@@ -189,4 +189,4 @@ def test_the_trainers_secrets_stay_with_it(tmp_path: Path, monkeypatch: pytest.M
     started = launch(Environment.model_validate(NEEDLE), 0, 0, Place(tmp_path))
     assert "hush" not in started.env.values()
     assert started.env["HOME"] == "/tmp"
-    assert started.first["files"] == str(tmp_path / names.ENVIRONMENT_FILES.relative_to("/"))
+    assert started.first["files"] == str(names.local_path(tmp_path, names.ENVIRONMENT_FILES))
