@@ -5,7 +5,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 
 BUILD := build
-UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/$(BUILD)/tools/bin/uv)
+UV := $(shell command -v uv 2>/dev/null || echo $(BUILD)/tools/bin/uv)
 VENV := .venv
 RUN := $(VENV)/bin
 PYTEST := $(RUN)/python -m pytest
