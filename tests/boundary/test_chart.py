@@ -229,6 +229,18 @@ def test_only_the_operator_and_the_deployment_see_the_chains_keys(render: Render
     }
 
 
+def test_the_development_chain_is_started_by_what_keeps_its_state(render: Render) -> None:
+    container = named(render(), "StatefulSet", "kubeswarm-chain")["spec"]["template"]["spec"]["containers"][0]
+    python, isolated, program, state, anvil = container["command"]
+    assert (python, isolated, anvil) == ("python3", "-I", "anvil")
+    source, target = "contracts/kubeswarm_contracts", str(Path(program).parent)
+    assert f"COPY {source} {target}\n" in (ROOT / "contracts" / "Dockerfile").read_text(encoding="utf-8")
+    assert (ROOT / source / Path(program).name).is_file()
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    assert mounts[str(Path(state).parent)] == "data"
+    assert not [argument for argument in container["args"] if argument.startswith("--state=")]
+
+
 def test_every_image_is_a_value(render: Render) -> None:
     image = {"repository": "registry.example.com/team/thing", "tag": "v7"}
     digest = "sha256:" + "ab" * 32

@@ -22,12 +22,10 @@ class Anvil:
     """One anvil process on a free port. `arguments`: more of its command line."""
 
     def __init__(self, *arguments: str, port: int | None = None) -> None:
-        binaries = sorted(CONTRACTS.glob("node_modules/@foundry-rs/anvil-*/bin/anvil"))
-        assert binaries, "anvil is missing: run make -C contracts build"
         self.port = port or _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process = subprocess.Popen(
-            [str(binaries[0]), "--host", "127.0.0.1", "--port", str(self.port), "--silent", *arguments]
+            [str(_program()), "--host", "127.0.0.1", "--port", str(self.port), "--silent", *arguments]
         )
         self.chain = Chain(self.url, deployment(31337))
         self.chain.wait(30)
@@ -57,6 +55,22 @@ class Anvil:
 
     def transactor(self, account: Account | None = None, patience: Patience | None = None) -> Transactor:
         return Transactor(self.chain, account or self.account(), patience=patience)
+
+
+def _program() -> Path:
+    binaries = sorted(CONTRACTS.glob("node_modules/@foundry-rs/anvil-*/bin/anvil"))
+    assert binaries, "anvil is missing: run make -C contracts build"
+    return binaries[0]
+
+
+@pytest.fixture(scope="session")
+def anvil_program() -> Path:
+    return _program()
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    return _free_port
 
 
 def _free_port() -> int:
