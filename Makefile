@@ -63,9 +63,20 @@ test-unit: setup  ## Pure functions, workers with real torch, Ray, vLLM and NATS
 	$(PYTEST) tests/unit/workers/test_trainer.py -m engine
 
 .PHONY: test-contracts
-test-contracts: setup  ## Foundry tests, then the Python client and the attestor against anvil
+test-contracts: setup eas-sdk  ## Foundry tests, then the Python client and the attestor against anvil
 	$(MAKE) -C contracts test
 	$(PYTEST) tests/chain
+
+.PHONY: eas-sdk
+eas-sdk: tests/chain/eas/node_modules/.package-lock.json
+tests/chain/eas/node_modules/.package-lock.json: tests/chain/eas/package-lock.json
+	npm ci --prefix tests/chain/eas --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+.PHONY: test-long
+test-long: setup  ## What make test does in small: fuzzing, invariants, the contracts beside a model; coverage, Slither
+	$(MAKE) -C contracts campaign coverage slither
+	KUBESWARM_EXAMPLES=200 $(PYTEST) tests/chain/test_differential.py
 
 .PHONY: test-cluster
 test-cluster: setup  ## Admission and the operator against a real API server

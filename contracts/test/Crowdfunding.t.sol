@@ -40,6 +40,7 @@ contract CrowdfundingTest is Fixture {
         VM.expectEmit(address(crowdfunding));
         emit Crowdfunding.CampaignCreated(expected, swarmId, CREATOR, terms, milestones);
         VM.assertEq(_create(terms, milestones), expected);
+        VM.assertEq(crowdfunding.campaignIdOf(CREATOR, SALT), expected);
         Crowdfunding.Campaign memory campaign = crowdfunding.campaignOf(expected);
         VM.assertEq(campaign.creator, CREATOR);
         VM.assertEq(campaign.milestones.length, 2);

@@ -141,10 +141,52 @@ contract NodeRegistryTest is Fixture {
     }
 
     function test_registerKey_delegatedAccountSignsByItself() public {
-        VM.etch(VM.addr(KEY), address(new Wallet()).code);
+        address account = _delegated(KEY, address(new Wallet()));
+        nodes.registerKey(account, OWNER, "", DEADLINE, _signRegistration(KEY, OWNER, 0, DEADLINE));
+        VM.assertEq(nodes.keyOf(uint160(account)), account);
+    }
+
+    /// @dev What the account's code takes for its signature is one, too: a session key's, say.
+    function test_registerKey_delegatedAccountSignsByItsCode() public {
+        address account = _delegated(KEY, address(new SmartAccount(VM.addr(OTHER_KEY))));
+        bytes32 structHash = keccak256(abi.encode(nodes.REGISTRATION_TYPEHASH(), account, OWNER, 0, DEADLINE));
+        nodes.registerKey(account, OWNER, "", DEADLINE, _sign(OTHER_KEY, structHash));
+        VM.assertEq(nodes.keyOf(uint160(account)), account);
+    }
+
+    function test_registerKey_delegatedAccountForgedReverts() public {
+        address account = _delegated(KEY, address(new Wallet()));
+        bytes32 structHash = keccak256(abi.encode(nodes.REGISTRATION_TYPEHASH(), account, OWNER, 0, DEADLINE));
+        bytes memory signature = _sign(OTHER_KEY, structHash);
+        VM.expectRevert(abi.encodeWithSelector(NodeRegistry.InvalidKeyProof.selector, account, 0));
+        nodes.registerKey(account, OWNER, "", DEADLINE, signature);
+    }
+
+    function test_registerKey_onAnotherChainReverts() public {
         bytes memory signature = _signRegistration(KEY, OWNER, 0, DEADLINE);
+        VM.chainId(block.chainid + 1);
+        VM.expectRevert(abi.encodeWithSelector(NodeRegistry.InvalidKeyProof.selector, VM.addr(KEY), 0));
         nodes.registerKey(VM.addr(KEY), OWNER, "", DEADLINE, signature);
-        VM.assertEq(nodes.keyOf(uint160(VM.addr(KEY))), VM.addr(KEY));
+    }
+
+    function test_rotation_toASmartAccount() public {
+        address account = address(new SmartAccount(VM.addr(OTHER_KEY)));
+        _rotateTo(account, OTHER_KEY);
+    }
+
+    function test_rotation_toADelegatedAccount() public {
+        _rotateTo(_delegated(OTHER_KEY, address(new Wallet())), OTHER_KEY);
+    }
+
+    function test_rotation_toASmartAccountForgedReverts() public {
+        uint256 nodeId = _register(KEY);
+        address account = address(new SmartAccount(VM.addr(OTHER_KEY)));
+        bytes32 structHash =
+            keccak256(abi.encode(nodes.ROTATION_TYPEHASH(), nodeId, account, VM.addr(KEY), 0, DEADLINE));
+        bytes memory signature = _sign(KEY, structHash);
+        VM.prank(VM.addr(KEY));
+        VM.expectRevert(abi.encodeWithSelector(NodeRegistry.InvalidKeyProof.selector, account, 0));
+        nodes.setAgentWallet(nodeId, account, DEADLINE, signature);
     }
 
     function testFuzz_rotation_retiresTheOldKey(uint256 seed) public {
@@ -356,6 +398,25 @@ contract NodeRegistryTest is Fixture {
         bytes memory signature = _signRotation(privateKey, nodeId, owner, nonce, DEADLINE);
         VM.prank(owner);
         nodes.setAgentWallet(nodeId, key, DEADLINE, signature);
+    }
+
+    /// @dev A Node of KEY's rotates to `account`, whose signatures are those of `privateKey`.
+    function _rotateTo(address account, uint256 privateKey) private {
+        uint256 nodeId = _register(KEY);
+        bytes32 structHash =
+            keccak256(abi.encode(nodes.ROTATION_TYPEHASH(), nodeId, account, VM.addr(KEY), 0, DEADLINE));
+        bytes memory signature = _sign(privateKey, structHash);
+        VM.prank(VM.addr(KEY));
+        nodes.setAgentWallet(nodeId, account, DEADLINE, signature);
+        VM.assertEq(nodes.keyOf(nodeId), account);
+        VM.assertEq(nodes.nodeOf(VM.addr(KEY)), 0);
+    }
+
+    /// @dev An account that set this code as its own by EIP-7702, which Prague's EVM follows.
+    function _delegated(uint256 privateKey, address implementation) private returns (address account) {
+        VM.setEvmVersion("prague");
+        account = VM.addr(privateKey);
+        VM.etch(account, abi.encodePacked(hex"ef0100", implementation));
     }
 
     /// @dev A private key of secp256k1 for any seed.

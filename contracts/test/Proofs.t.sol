@@ -160,6 +160,23 @@ contract ProofsTest is Fixture {
         }
     }
 
+    function test_proofs_revertWhereThePrecompileFails() public {
+        Sample memory sample = _batch(2);
+        bytes32[] memory proof = Tree.proof(sample.digests, 0);
+        bytes[3] memory inputs = [
+            abi.encodePacked(uint8(0), sample.digests[0]),
+            abi.encodePacked(uint8(1), Tree.leaf(sample.digests[0])),
+            abi.encodePacked(uint8(2), uint64(2))
+        ];
+        for (uint256 i = 0; i < inputs.length; ++i) {
+            VM.mockCallRevert(address(2), inputs[i], "");
+            VM.expectRevert();
+            resolver.proveRound(sample.uid, sample.batch, sample.records[0], proof);
+            VM.clearMockedCalls();
+        }
+        VM.assertTrue(resolver.proveRound(sample.uid, sample.batch, sample.records[0], proof));
+    }
+
     function _proves(Sample memory sample, uint64 round, uint64 path) private view returns (bool) {
         return resolver.proveRound(sample.uid, sample.batch, sample.records[round], Tree.proof(sample.digests, path));
     }

@@ -41,6 +41,7 @@ contract TreasuryTest is Fixture {
         emit Treasury.PoolOpened(expected, swarmId, SPONSOR, terms);
         bytes32 poolId = _open(terms);
         VM.assertEq(poolId, expected);
+        VM.assertEq(treasury.poolIdOf(SPONSOR, SALT), expected);
         Treasury.Pool memory pool = treasury.poolOf(poolId);
         VM.assertEq(pool.owner, SPONSOR);
         VM.assertEq(pool.swarmId, swarmId);

@@ -14,6 +14,8 @@ interface Vm {
 
     function addr(uint256 privateKey) external pure returns (address);
     function assume(bool condition) external pure;
+    function chainId(uint256 newChainId) external;
+    function clearMockedCalls() external;
     function deal(address account, uint256 balance) external;
     function deployCode(string calldata artifact) external returns (address);
     function deployCode(string calldata artifact, bytes calldata constructorArgs) external returns (address);
@@ -24,7 +26,9 @@ interface Vm {
     function expectRevert(bytes calldata data) external;
     function label(address account, string calldata name) external;
     function lastCallGas() external view returns (Gas memory);
+    function mockCallRevert(address callee, bytes calldata data, bytes calldata revertData) external;
     function prank(address sender) external;
+    function setEvmVersion(string calldata evm) external;
     function sign(uint256 privateKey, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function snapshotValue(string calldata group, string calldata name, uint256 value) external;
     function warp(uint256 timestamp) external;
@@ -39,6 +43,12 @@ interface Vm {
     function assertLe(uint256 left, uint256 right, string calldata message) external pure;
     function assertTrue(bool condition) external pure;
     function assertTrue(bool condition, string calldata message) external pure;
+}
+
+/// @dev What an invariant test tells the fuzzer about a contract's functions.
+struct FuzzSelector {
+    address addr;
+    bytes4[] selectors;
 }
 
 /// @dev Where Foundry answers them.
