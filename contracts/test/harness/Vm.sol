@@ -31,6 +31,7 @@ interface Vm {
     function setEvmVersion(string calldata evm) external;
     function sign(uint256 privateKey, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function snapshotValue(string calldata group, string calldata name, uint256 value) external;
+    function toString(uint256 value) external pure returns (string memory);
     function warp(uint256 timestamp) external;
 
     function assertEq(address left, address right) external pure;

@@ -1,0 +1,1 @@
+"""What recording a round costs, and how many a second one attestor and one chain take: `make bench-chain`."""
