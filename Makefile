@@ -74,9 +74,15 @@ tests/chain/eas/node_modules/.package-lock.json: tests/chain/eas/package-lock.js
 	touch $@
 
 .PHONY: test-long
-test-long: setup  ## What make test does in small: fuzzing, invariants, the contracts beside a model; coverage, Slither
+test-long: setup test-postgres  ## What make test does in small: fuzzing, invariants, the contracts beside a model; coverage, Slither
 	$(MAKE) -C contracts campaign coverage slither
 	KUBESWARM_EXAMPLES=200 $(PYTEST) tests/chain/test_differential.py
+
+.PHONY: test-postgres
+test-postgres: setup  ## The indexer on a real PostgreSQL server
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq postgresql; }
+	$(MAKE) -C contracts node_modules/.package-lock.json  # anvil
+	$(PYTEST) tests/postgres
 
 .PHONY: test-cluster
 test-cluster: setup  ## Admission and the operator against a real API server

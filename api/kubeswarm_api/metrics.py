@@ -145,5 +145,24 @@ WATCH_AGE = Metric(
 LEADER = Metric("kubeswarm_operator_leader", "gauge", "1 while this replica holds the Lease.")
 SWARMS = Metric("kubeswarm_operator_swarms", "gauge", "Swarms, by whether they are Ready.", ("ready",))
 NODES = Metric("kubeswarm_operator_nodes", "gauge", "Nodes, by whether they are Ready.", ("ready",))
+# --- indexer ------------------------------------------------------------------------------------------------
+INDEXER_HEAD = Metric("kubeswarm_indexer_head_block", "gauge", "The block up to which the log of runs is complete.")
+INDEXER_LAG = Metric("kubeswarm_indexer_lag_blocks", "gauge", "Blocks that the chain is ahead of the log.")
+INDEXER_FACTS = Metric("kubeswarm_indexer_facts_total", "counter", "Events taken into the log by this process.")
+INDEXER_REORGANISATIONS = Metric(
+    "kubeswarm_indexer_reorganisations_total", "counter", "Times that the log followed the chain back."
+)
+INDEXER_REORGANISATION_DEPTH = Metric(
+    "kubeswarm_indexer_reorganisation_depth_blocks", "gauge", "Blocks that the last reorganisation took back."
+)
+INDEXER_FAILURES = Metric(
+    "kubeswarm_indexer_failures_total", "counter", "Looks at the chain or writes that failed, by reason.", ("reason",)
+)
+INDEXER_REQUEST_SECONDS = Metric(
+    "kubeswarm_indexer_request_seconds",
+    "histogram",
+    "Seconds of an answer of the log's HTTP API.",
+    ("route", "status"),
+)
 
 ALL = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

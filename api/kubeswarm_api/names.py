@@ -32,6 +32,7 @@ TRAINER_PORT = 9090  # /metrics, /status, /healthz
 ROLLOUT_PORT = 9091
 ATTESTOR_PORT = 9092
 OPERATOR_PORT = 9093
+INDEXER_PORT = 9094  # the log of runs, and /metrics, /healthz, /readyz
 RAY_PORT = 6379
 #: Ray's other listeners are pinned, so that a network policy can name them (first and last, inclusive).
 RAY_NODE_MANAGER_PORT = 6380

@@ -41,6 +41,12 @@ class ChainSettings(Model):
     poll_seconds: float = Field(default=5.0, gt=0, le=600)
 
 
+class IndexerSettings(Model):
+    """The log of runs: status comes from it instead of from the chain. What is sent goes to the chain all the same."""
+
+    url: str = Field(min_length=1, max_length=512, pattern=r"^https?://.+$", description="http(s)://host[:port].")
+
+
 class ExchangeSettings(Model):
     """The NATS server that rollouts go through."""
 
@@ -66,6 +72,7 @@ class OperatorConfig(Model):
 
     images: Images
     chain: ChainSettings | None = None
+    indexer: IndexerSettings | None = None
     exchange: ExchangeSettings | None = None
     lease: LeaseSettings = LeaseSettings()
     namespaces: list[str] = Field(default_factory=list, max_length=256, description="Namespaces to watch; empty: all.")

@@ -51,6 +51,10 @@ class Interface:
         """The first topic of an event's logs."""
         return to_hex(event_abi_to_log_topic(self._entry("event", event)))  # pyright: ignore[reportArgumentType]
 
+    def event_of(self, topic: str) -> dict[str, Any] | None:
+        """The ABI's entry of the event whose logs begin with `topic`; None if it is none of this contract."""
+        return _events(self.name).get(topic)
+
     def event(self, event: str, log: dict[str, Any]) -> dict[str, Any]:
         """The arguments of an event by name. `log` is a log as JSON-RPC gives it."""
         inputs = self._entry("event", event)["inputs"]
@@ -75,6 +79,12 @@ class Interface:
 
 def _types(inputs: list[dict[str, Any]]) -> list[str]:
     return [collapse_if_tuple(each) for each in inputs]
+
+
+@cache
+def _events(name: str) -> dict[str, dict[str, Any]]:
+    entries = [each for each in interface(name).entries if each["type"] == "event"]
+    return {to_hex(event_abi_to_log_topic(each)): each for each in entries}  # pyright: ignore[reportArgumentType]
 
 
 @cache

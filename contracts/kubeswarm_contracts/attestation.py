@@ -1,9 +1,10 @@
 """What an attestation of rounds says: the fields of our EAS schema."""
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 from eth_abi.abi import decode, encode
+from eth_utils.crypto import keccak
 from pydantic import Field
 
 from kubeswarm_api.base import Model
@@ -13,6 +14,8 @@ from kubeswarm_api.records import Address, Digest, RoundRecord, check_chain, rec
 
 #: As RoundResolver.MAX_ROUNDS.
 MAX_ROUNDS = 1024
+#: How many attestations alike one block may hold: each has another number in what its uid is the hash of.
+_BUMPS = 1024
 
 _TYPES = (
     *("bytes32", "uint256", "uint64", "uint64", "bytes32"),  # swarm_id to records_root
@@ -104,3 +107,51 @@ class Batch(Model):
             from_hex(data.previous),
             from_hex(data.head),
         )
+
+
+class Attestation(Model):
+    """An attestation of rounds as EAS has it; ours never expire and are never revoked. `time`: Unix seconds."""
+
+    uid: Digest
+    schema_uid: Digest
+    attester: Address
+    recipient: Address
+    ref_uid: Digest
+    time: int = Field(ge=0, lt=2**64)
+    data: AttestationData
+
+    @classmethod
+    def of(cls, found: Sequence[Any]) -> Self:
+        """The values of EAS's struct. Raises eth_abi's DecodingError or pydantic's ValidationError."""
+        uid, schema, time, _, _, ref_uid, recipient, attester, _, data = found
+        return cls(
+            uid=to_hex(uid),
+            schema_uid=to_hex(schema),
+            attester=attester,
+            recipient=recipient,
+            ref_uid=to_hex(ref_uid),
+            time=time,
+            data=AttestationData.decode(data),
+        )
+
+    def batch(self) -> Batch:
+        """What the resolver remembers of it."""
+        return Batch(data=self.data, time=self.time)
+
+    def is_whole(self) -> bool:
+        """Whether the uid is the hash of the rest: then nothing here can have been changed without changing it.
+
+        As EAS._getUID: keccak256 over schema, recipient, attester, time, expiration, revocable, reference, data and a
+        number that tells apart what one block holds twice.
+        """
+        fixed = (
+            from_hex(self.schema_uid)
+            + from_hex(self.recipient, 20)
+            + from_hex(self.attester, 20)
+            + self.time.to_bytes(8, "big")
+            + bytes(8)  # never expires
+            + b"\0"  # not revocable
+            + from_hex(self.ref_uid)
+            + self.data.encode()
+        )
+        return any(to_hex(keccak(fixed + bump.to_bytes(4, "big"))) == self.uid for bump in range(_BUMPS))

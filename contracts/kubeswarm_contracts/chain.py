@@ -10,7 +10,7 @@ from kubeswarm_api.base import Model
 from kubeswarm_api.encoding import from_hex, to_hex
 from kubeswarm_api.records import Address, Digest, RoundRecord
 from kubeswarm_contracts.abi import Interface, interface
-from kubeswarm_contracts.attestation import AttestationData, Batch
+from kubeswarm_contracts.attestation import Attestation, AttestationData, Batch
 from kubeswarm_contracts.deployments import Deployment
 from kubeswarm_contracts.errors import ChainRejected, ChainUnreachable
 from kubeswarm_contracts.rpc import Rpc, RpcError
@@ -166,11 +166,16 @@ class Chain:
 
     def batch(self, uid: Digest) -> Batch | None:
         """One attestation with its time; None as for `attestation`."""
-        found = self._read(_EAS, "getAttestation", from_hex(uid))
-        schema, time_, data = found[1], found[2], found[9]
-        if to_hex(schema) != self.deployment.schema_uid:
-            return None
-        return Batch(data=AttestationData.decode(data), time=time_)
+        (found,) = self.full_attestations([uid])
+        return None if found is None else found.batch()
+
+    def full_attestations(self, uids: list[Digest]) -> list[Attestation | None]:
+        """Attestations as EAS has them, in that order; None as for `attestation`."""
+        eas = self.deployment.eas
+        data = [to_hex(_EAS.call("getAttestation", from_hex(uid))) for uid in uids]
+        answers = self.rpc.batch([("eth_call", [{"to": eas, "data": each}, "latest"]) for each in data])
+        found = [self._decode(eas, _EAS, "getAttestation", answer) for answer in answers]
+        return [Attestation.of(each) if to_hex(each[1]) == self.deployment.schema_uid else None for each in found]
 
     def head(self, swarm_id: Digest, node_id: Address) -> Digest:
         """The digest of the last attested record, which the Node's next record must name; zero before round 1."""
@@ -223,9 +228,15 @@ class Chain:
         except (DecodingError, ValueError) as error:
             raise ChainUnreachable(f"{self.rpc.name} answered {contract.name}.{function} with other data") from error
 
-    def logs(self, address: Address, topics: list[Any], from_block: int = 0) -> Iterator[dict[str, Any]]:
-        """A contract's logs from a block on, in the chain's order, as JSON-RPC gives them; None matches any topic."""
-        start, latest, size = max(from_block, self.deployment.block), self.block(), LOG_BLOCKS
+    def logs(
+        self, address: Address | list[Address], topics: list[Any], from_block: int = 0, to_block: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Logs of one contract or several from a block on, in the chain's order, as JSON-RPC gives them.
+
+        None matches any topic. `to_block`: the last one; None for the latest.
+        """
+        latest = self.block() if to_block is None else to_block
+        start, size = max(from_block, self.deployment.block), LOG_BLOCKS
         while start <= latest:
             end = min(start + size - 1, latest)
             wanted = {"address": address, "topics": topics, "fromBlock": hex(start), "toBlock": hex(end)}

@@ -27,15 +27,22 @@ class RpcError(ChainRejected):
         self.code = code
 
 
+def endpoint_name(setting: str, url: str) -> str:
+    """What of a URL may stand in messages: paths and user parts of public endpoints hold access tokens.
+
+    Raises ValueError, naming the setting, if it is no http or https URL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{setting} must be http(s)://host[:port][/path], got {url[:200]!r}")
+    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+
+
 class Rpc:
     """JSON-RPC over HTTP with short timeouts and no hidden retries: whoever waits decides how long."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"chain.url must be http(s)://host[:port][/path], got {url[:200]!r}")
-        # Paths and user parts of public endpoints hold access tokens: they stay out of messages.
-        self.name = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+        self.name = endpoint_name("chain.url", url)
         self._provider = HTTPProvider(
             url, request_kwargs={"timeout": (CONNECT_SECONDS, READ_SECONDS)}, exception_retry_configuration=None
         )

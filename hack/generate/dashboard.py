@@ -165,6 +165,20 @@ ROWS: dict[str, tuple[Panel, ...]] = {
                                            (_now(m.SWARMS, by="ready", selected=""), "Swarms, ready {{ready}}"),
                                            (_now(m.NODES, by="ready", selected=""), "Nodes, ready {{ready}}"))),
     ),
+    "Log of runs": (
+        Panel("Block, and how far behind the chain", ((_now(m.INDEXER_HEAD, by="pod", selected=""), "{{pod}} block"),
+                                                      (_now(m.INDEXER_LAG, by="pod", selected=""), "{{pod}} behind"))),
+        Panel("Events per second, and failures by reason",
+              ((_rate(m.INDEXER_FACTS, by="pod", selected=""), "{{pod}} events"),
+               (_or_zero(_rate(m.INDEXER_FAILURES, by="pod, reason", selected="")), "{{pod}} {{reason}}"))),
+        Panel("Reorganisations, and depth of the last one",
+              ((_now(m.INDEXER_REORGANISATIONS, by="pod", selected=""), "{{pod}}"),
+               (_now(m.INDEXER_REORGANISATION_DEPTH, by="pod", selected=""), "{{pod}} depth"))),
+        Panel("Seconds of an answer", ((_quantile(m.INDEXER_REQUEST_SECONDS, 0.5, by="route", selected=""),
+                                        "{{route}} p50"),
+                                       (_quantile(m.INDEXER_REQUEST_SECONDS, 0.99, by="route", selected=""),
+                                        "{{route}} p99")), unit="s"),
+    ),
 }  # fmt: skip
 
 

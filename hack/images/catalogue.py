@@ -42,7 +42,10 @@ def _program(name: str) -> Callable[[Path], Path]:
 
 
 PACKAGES = ("pyproject.toml", "uv.lock", "api", "cli/pyproject.toml", "contracts/kubeswarm_contracts")
-MEMBERS = ("contracts/pyproject.toml", "operator/pyproject.toml", "workers/pyproject.toml")
+MEMBERS = (
+    *("contracts/pyproject.toml", "indexer/pyproject.toml"),
+    *("operator/pyproject.toml", "workers/pyproject.toml"),
+)
 
 IMAGES = {
     "pause": Image("kubeswarm/pause:dev", "hack/images/pause/Dockerfile", _program("pause")),
@@ -53,7 +56,7 @@ IMAGES = {
         "kubeswarm/operator:dev",
         "operator/Dockerfile",
         _repository,
-        sources=(*PACKAGES, *MEMBERS, "operator/kubeswarm_operator"),
+        sources=(*PACKAGES, *MEMBERS, "operator/kubeswarm_operator", "indexer/kubeswarm_indexer"),
         bases=("BASE", "RUNTIME"),
     ),
     "worker": Image(

@@ -11,12 +11,15 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from kubeswarm_api.conditions import Reason
 from kubeswarm_api.errors import InvalidConfig
 from kubeswarm_api.node_config import ChainConfig
-from kubeswarm_api.operator_config import ChainSettings
-from kubeswarm_contracts import Account, Chain, ChainError, ChainUnreachable, Transactor, deployment
+from kubeswarm_api.operator_config import ChainSettings, IndexerSettings
+from kubeswarm_api.records import Address, Digest
+from kubeswarm_contracts import Account, Chain, ChainError, ChainUnreachable, SwarmInfo, Transactor, deployment
+from kubeswarm_contracts.run_log import RunLog
 from kubeswarm_operator.decide.funding import WEI, top_ups
 from kubeswarm_operator.observe.snapshot import ChainFacts
 
@@ -50,12 +53,29 @@ class Targets:
     nodes: tuple[NodeTarget, ...] = ()
 
 
+class Ledger(Protocol):
+    """What status is made from: the chain itself, or the log of runs that an indexer keeps of it."""
+
+    def block(self) -> int:
+        """How far it is."""
+        ...
+
+    def swarm(self, swarm_id: Digest) -> SwarmInfo | None:
+        """A swarm; None if there is none."""
+        ...
+
+    def next_round(self, swarm_id: Digest, node_id: Address) -> int:
+        """The first round of a Node that is not attested."""
+        ...
+
+
 class ChainView:
     """Polls the chain. `facts` is what was seen last."""
 
     def __init__(
         self,
         settings: ChainSettings | None,
+        indexer: IndexerSettings | None,
         targets: Callable[[], Targets],
         changed: Callable[[ChainFacts, ChainFacts], None],
         write_seconds: Callable[[], float],
@@ -68,13 +88,14 @@ class ChainView:
         self._spent: deque[tuple[float, int]] = deque()
         self._transactor: Transactor | None = None
         self._chain: Chain | None = None
+        self._ledger: Ledger | None = None
         self.config: ChainConfig | None = None
         self.facts = ChainFacts()
         self.first = asyncio.Event()  # the chain has answered, or failed to, once
         if settings is not None:
-            self._open(settings)
+            self._open(settings, indexer)
 
-    def _open(self, settings: ChainSettings) -> None:
+    def _open(self, settings: ChainSettings, indexer: IndexerSettings | None) -> None:
         """What needs no chain: addresses of contracts, the account. A mistake in them is told in conditions."""
         self.facts = ChainFacts(configured=True)
         try:
@@ -86,6 +107,7 @@ class ChainView:
             self.facts = wrong
             return
         self._chain = Chain(settings.url, contracts)
+        self._ledger = self._chain if indexer is None else RunLog(indexer.url, settings.chain_id)
         self._transactor = Transactor(self._chain, account)
         self.facts = replace(self.facts, owner=account.address)
         self.config = ChainConfig(
@@ -100,22 +122,22 @@ class ChainView:
 
     async def poll(self) -> None:
         """Looks at the chain for ever; returns at once if there is none."""
-        if self._settings is None or self._chain is None:
+        if self._settings is None or self._chain is None or self._ledger is None:
             self.first.set()
             return
         while True:
             before = self.facts
-            self.facts = await asyncio.to_thread(self._round, self._chain, self._targets())
+            self.facts = await asyncio.to_thread(self._round, self._chain, self._ledger, self._targets())
             self.first.set()
             if self.facts != before:
                 self._changed(before, self.facts)
             await asyncio.sleep(self._settings.poll_seconds)
 
-    def _round(self, chain: Chain, targets: Targets) -> ChainFacts:
+    def _round(self, chain: Chain, ledger: Ledger, targets: Targets) -> ChainFacts:
         assert self._settings is not None
         facts = replace(self.facts, asked=True, reachable=True, reason="", message="")
         try:
-            block = chain.block()
+            block = ledger.block()
             if self._seen == (block, targets) and self.facts.reachable:
                 return self.facts  # nothing can have changed
             if chain.chain_id() != self._settings.chain_id:
@@ -124,8 +146,8 @@ class ChainView:
                 )
             if not chain.has_code(chain.deployment.resolver):
                 return self._wrong(f"the contracts are not on chain {self._settings.chain_id}: deploy them there")
-            facts = self._swarms(chain, targets, facts)
-            facts = self._rounds(chain, targets, facts)
+            facts = self._swarms(ledger, targets, facts)
+            facts = self._rounds(ledger, targets, facts)
             message = self._fund(chain, targets)
             self._seen = (block, targets)
             return replace(facts, message=message)
@@ -140,25 +162,25 @@ class ChainView:
     def _wrong(self, message: str) -> ChainFacts:
         return replace(self.facts, asked=True, reachable=False, reason=Reason.CHAIN_REJECTED, message=message)
 
-    def _swarms(self, chain: Chain, targets: Targets, facts: ChainFacts) -> ChainFacts:
+    def _swarms(self, ledger: Ledger, targets: Targets, facts: ChainFacts) -> ChainFacts:
         members: dict[str, int] = {}
         for target in targets.swarms:
-            found = chain.swarm(target.swarm_id)
+            found = ledger.swarm(target.swarm_id)
             if found is None and target.salt is not None and self._transactor and self._write_seconds() > 0:
                 self._transactor.create_swarm(target.salt, target.config)
                 log.info("created a Swarm on the chain", extra={"swarmId": target.swarm_id})
-                found = chain.swarm(target.swarm_id)
+                found = ledger.swarm(target.swarm_id)
             if found is not None:
                 members[target.swarm_id] = found.members
         return replace(facts, swarms=frozenset(members), members=members)
 
-    def _rounds(self, chain: Chain, targets: Targets, facts: ChainFacts) -> ChainFacts:
+    def _rounds(self, ledger: Ledger, targets: Targets, facts: ChainFacts) -> ChainFacts:
         attested: dict[tuple[str, str], int] = {}
         for target in targets.nodes:
             key = (target.swarm_id, target.node_id)
             known = facts.attested.get(key)
             if target.active or known is None:
-                attested[key] = chain.next_round(*key) - 1
+                attested[key] = ledger.next_round(*key) - 1
             else:
                 attested[key] = known
         return replace(facts, attested=attested)

@@ -54,6 +54,7 @@ def _assemble(config: OperatorConfig, namespace: str, kube: Kube, lease: Lease) 
     node_queue: WorkQueue[Key] = WorkQueue()
     chain = ChainView(
         config.chain,
+        config.indexer,
         lambda: chain_targets(store, context.chain.facts),
         lambda before, after: feed.chain_changed(before, after),
         lease.write_seconds,

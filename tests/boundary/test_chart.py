@@ -14,6 +14,7 @@ from hack.cluster.binaries import ensure_programs
 from hack.cluster.layout import cache_folder
 from kubeswarm_api import names
 from kubeswarm_api.operator_config import OperatorConfig
+from kubeswarm_indexer.__main__ import DATABASE_ENV, parse_options
 from kubeswarm_operator.permissions import OWN_RULES, WATCHED_RULES, Rule
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +43,7 @@ def render(helm: Path) -> Render:
     return rendered
 
 
-EVERYTHING: Object = {"prometheus": {"enabled": True}}
+EVERYTHING: Object = {"prometheus": {"enabled": True}, "indexer": {"enabled": True}}
 BARE: Object = {
     "nats": {"enabled": False},
     "devChain": {"enabled": False},
@@ -62,6 +63,7 @@ ELSEWHERE: Object = {
     },
     "imagePullSecrets": ["registry"],
     "prometheus": {"enabled": True},
+    "indexer": {"enabled": True, "databaseSecret": "postgres"},
 }
 VARIANTS = {"defaults": {}, "everything": EVERYTHING, "bare": BARE, "elsewhere": ELSEWHERE}
 
@@ -191,7 +193,7 @@ def test_watched_namespaces_need_no_rights_elsewhere(render: Render) -> None:
 
 def test_pods_meet_the_restricted_standard(render: Render) -> None:
     templates = pods(render(EVERYTHING))
-    assert len(templates) == 5
+    assert len(templates) == 6
     for name, template in templates:
         spec = template["spec"]
         assert spec["securityContext"]["runAsNonRoot"] is True, name
@@ -282,6 +284,31 @@ def test_services_find_their_pods(render: Render) -> None:
     assert config.exchange.url == "nats://kubeswarm-nats.kubeswarm-system.svc:4222"
 
 
+def test_the_indexer_runs_with_the_values(render: Render) -> None:
+    assert operator_config(render()).indexer is None
+    for values, database in ((EVERYTHING, "sqlite:////data/run-log.db"), (ELSEWHERE, None)):
+        objects = render(values)
+        pod = named(objects, "Deployment", "kubeswarm-indexer")["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        options = parse_options(container["args"])
+        chain, found = operator_config(objects).chain, operator_config(objects).indexer
+        assert chain is not None and found is not None
+        assert found.url == f"http://kubeswarm-indexer.kubeswarm-system.svc:{names.INDEXER_PORT}"
+        assert (options.chain_url, options.chain_id, options.poll_seconds) == (chain.url, chain.chain_id, 2.0)
+        assert (options.deployment is None) == (chain.deployment_file is None)
+        assert {port["containerPort"] for port in container["ports"]} == {options.port}
+        (env,) = container["env"]
+        assert env["name"] == DATABASE_ENV
+        if database is None:
+            assert env["valueFrom"]["secretKeyRef"] == {"name": "postgres", "key": "url"}
+        else:
+            assert env["value"] == database
+        claims = [item for item in of_kind(objects, "PersistentVolumeClaim") if "indexer" in item["metadata"]["name"]]
+        assert len(claims) == (database is not None)
+    elsewhere = operator_config(render({"indexer": {"url": "https://runs.example.com"}})).indexer
+    assert elsewhere is not None and elsewhere.url == "https://runs.example.com"
+
+
 def test_prometheus_scrapes_the_ports_that_the_pods_have(render: Render) -> None:
     text = named(render(EVERYTHING), "ConfigMap", "kubeswarm-prometheus")["data"]["prometheus.yml"]
     (job,) = yaml.safe_load(text)["scrape_configs"]
@@ -293,6 +320,7 @@ def test_prometheus_scrapes_the_ports_that_the_pods_have(render: Render) -> None
         str(names.ROLLOUT_PORT): "rollout",
         str(names.ATTESTOR_PORT): "attestor",
         str(names.OPERATOR_PORT): "operator",
+        str(names.INDEXER_PORT): "indexer",
     }
     sources = {
         rule["source_labels"][0]: rule["target_label"] for rule in job["relabel_configs"] if "target_label" in rule
@@ -315,6 +343,9 @@ REFUSED: list[tuple[Object, str]] = [
     ({"chain": {"url": "https://rollup.example.com"}}, "set devChain.enabled=false"),
     ({"chain": {"url": "https://rollup.example.com"}, "devChain": {"enabled": False}}, "chain.accountSecret"),
     ({"exchange": {"url": "nats://nats.example.com"}}, "set nats.enabled=false"),
+    ({"indexer": {"url": "runs.example.com"}}, "/indexer/url"),
+    ({"indexer": {"url": "https://runs.example.com", "enabled": True}}, "set indexer.enabled=false"),
+    ({"indexer": {"enabled": True}, "devChain": {"enabled": False}}, "indexer.enabled needs a chain"),
 ]
 
 

@@ -2,6 +2,7 @@
 {{- define "kubeswarm.operator" -}}{{ .Release.Name }}-operator{{- end }}
 {{- define "kubeswarm.nats" -}}{{ .Release.Name }}-nats{{- end }}
 {{- define "kubeswarm.chain" -}}{{ .Release.Name }}-chain{{- end }}
+{{- define "kubeswarm.indexer" -}}{{ .Release.Name }}-indexer{{- end }}
 {{- define "kubeswarm.prometheus" -}}{{ .Release.Name }}-prometheus{{- end }}
 {{- define "kubeswarm.exchangeSecret" -}}{{ .Release.Name }}-exchange{{- end }}
 {{- define "kubeswarm.devAccountSecret" -}}{{ .Release.Name }}-dev-account{{- end }}
@@ -53,6 +54,15 @@ http://{{ include "kubeswarm.chain" . }}.{{ .Release.Namespace }}.svc:8545
 {{ .Values.exchange.url }}
 {{- else if .Values.nats.enabled -}}
 nats://{{ include "kubeswarm.nats" . }}.{{ .Release.Namespace }}.svc:4222
+{{- end -}}
+{{- end }}
+
+{{- define "kubeswarm.indexerUrl" -}}
+{{- if .Values.indexer.url -}}
+{{- if .Values.indexer.enabled }}{{ fail "indexer.url and indexer.enabled are both set: set indexer.enabled=false to use the log at indexer.url" }}{{ end -}}
+{{ .Values.indexer.url }}
+{{- else if .Values.indexer.enabled -}}
+http://{{ include "kubeswarm.indexer" . }}.{{ .Release.Namespace }}.svc:9094
 {{- end -}}
 {{- end }}
 
