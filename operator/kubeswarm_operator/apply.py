@@ -49,6 +49,9 @@ class Applier:
                 written += await self._apply_one(manifest)
             except Unavailable:
                 raise
+            except Conflict as error:  # of a write: it says nothing against the manifest
+                name = manifest["metadata"]["name"]
+                raise Unavailable(409, error.reason, f"{manifest['kind']} {name} was changed meanwhile") from error
             except ApiError as error:
                 refusal = refusal or self._refused(manifest, error)
         if refusal:

@@ -25,8 +25,8 @@ from kubeswarm_operator.build.secrets import (
 )
 from kubeswarm_operator.context import Context
 from kubeswarm_operator.decide.children import stamped
-from kubeswarm_operator.kube import Conflict
-from kubeswarm_operator.resources import SECRETS
+from kubeswarm_operator.kube import Conflict, Unavailable
+from kubeswarm_operator.resources import SECRETS, Object
 
 
 async def identity(context: Context, owner: Owner, spec: NodeSpec) -> str:
@@ -46,14 +46,22 @@ async def identity(context: Context, owner: Owner, spec: NodeSpec) -> str:
 
 async def _existing_address(context: Context, owner: Owner, name: str) -> str:
     """The address of a key that was there before: made by hand, or by us without its label having been seen."""
-    live = await context.kube.get(SECRETS, owner.namespace, name)
-    encoded = ((live or {}).get("data") or {}).get(IDENTITY_KEY, "")
+    live = await _existing(context, owner, name)
+    encoded = (live.get("data") or {}).get(IDENTITY_KEY, "")
     try:
         return Account(b64decode(encoded).decode()).address
     except (ValueError, InvalidConfig) as error:
         raise Refused(
             422, "InvalidKey", f"Secret {name} holds no key under {IDENTITY_KEY}: correct or delete it"
         ) from error
+
+
+async def _existing(context: Context, owner: Owner, name: str) -> Object:
+    """A Secret that was there when it should be made."""
+    live = await context.kube.get(SECRETS, owner.namespace, name)
+    if live is None:
+        raise Unavailable(404, "NotFound", f"Secret {name} has just gone")
+    return live
 
 
 async def ray_token(context: Context, owner: Owner) -> str:
@@ -64,10 +72,10 @@ async def ray_token(context: Context, owner: Owner) -> str:
         try:
             live = await context.applier.create(ray_secret(owner, secrets.token_hex(32)))
         except Conflict:
-            live = await context.kube.get(SECRETS, owner.namespace, name)
-            if RAY_TOKEN_KEY not in ((live or {}).get("data") or {}):
+            live = await _existing(context, owner, name)
+            if RAY_TOKEN_KEY not in (live.get("data") or {}):
                 raise Refused(422, "InvalidSecret", f"Secret {name} has no {RAY_TOKEN_KEY}: delete it") from None
-    return (live or {})["metadata"]["uid"]
+    return live["metadata"]["uid"]
 
 
 async def exchange_credentials(context: Context, owner: Owner, spec: NodeSpec, swarm: str, node: str) -> str | None:

@@ -22,6 +22,8 @@ REPEAT_SECONDS = 300.0
 #: A status that only tells of progress waits for more of it: at least and at most so many seconds, and no more than so
 #: many of them are written a second over all objects.
 PROGRESS_SECONDS, PATIENCE_SECONDS, PROGRESS_RATE = 0.5, 30.0, 5.0
+#: A status that met a conflict is tried again after so long.
+CONFLICT_SECONDS = 1.0
 _REMEMBERED = 4096
 _MESSAGE = 1000
 
@@ -58,8 +60,10 @@ class Reporter:
         try:
             patch = {"metadata": {"uid": meta["uid"]}, "status": {**wanted, **dropped}}
             answer = await self._kube.merge(resource, meta["namespace"], meta["name"], patch, "status")
-        except (NotFound, Conflict):
-            return None  # deleted, or made anew under the same name
+        except NotFound:
+            return None  # deleted
+        except Conflict:
+            return CONFLICT_SECONDS  # made anew under the same name, which the store hears of; or others wrote too
         if self._store.put(resource, answer):
             wrote_status(answer, after)
         for announcement in announcements(before.conditions, after.conditions):

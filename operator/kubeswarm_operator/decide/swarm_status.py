@@ -24,7 +24,7 @@ def swarm_status(snapshot: SwarmSnapshot, swarm_id: str, plan: SwarmNodes, refus
     rewards = [float(s.reward) for s in statuses if s.reward is not None]
     held_out = [float(s.held_out.latest) for s in statuses if s.held_out is not None and s.held_out.latest is not None]
     return SwarmStatus(
-        observed_generation=meta.get("generation", 0),
+        observed_generation=_observed(snapshot, nodes, statuses),
         conditions=_conditions(snapshot, swarm_id, plan, nodes, statuses, refusal),
         swarm_id=swarm_id,
         nodes=len(nodes),
@@ -65,8 +65,16 @@ def _conditions(
         _chain(snapshot, swarm_id),
         _exchange(snapshot),
     ]
-    generation = snapshot.live["metadata"].get("generation", 0)
-    return conditions(claims, snapshot.status.conditions, generation, snapshot.now)
+    observed = _observed(snapshot, nodes, statuses)
+    return conditions(claims, snapshot.status.conditions, observed, snapshot.now)
+
+
+def _observed(snapshot: SwarmSnapshot, nodes: Sequence[Object], statuses: Sequence[NodeStatus]) -> int:
+    """The generation that the status speaks of: the one before while a Node's own word is about an older spec."""
+    for live, status in zip(nodes, statuses, strict=True):
+        if status.observed_generation not in (0, live["metadata"].get("generation", 0)):
+            return snapshot.status.observed_generation
+    return snapshot.live["metadata"].get("generation", 0)
 
 
 def _all_are(

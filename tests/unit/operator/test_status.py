@@ -12,6 +12,7 @@ from kubeswarm_api.conditions import Condition, ConditionType, Reason
 from kubeswarm_api.names import HEAD, ROLLOUT
 from kubeswarm_api.node import HeldOut, NodeStatus
 from kubeswarm_api.reports import AttestorReport, NodeReport, Phase, Problem
+from kubeswarm_api.swarm import SwarmStatus
 from kubeswarm_operator.decide.completion import progress
 from kubeswarm_operator.decide.health import pod_ready, problems
 from kubeswarm_operator.decide.node_status import NodeFacts, node_status
@@ -275,6 +276,21 @@ def test_a_swarm_is_what_its_nodes_are() -> None:
     assert (status.nodes, status.ready_nodes, status.round, status.reward) == (2, 2, 3, "0.5000")
     assert status.attested_rounds == 10
     assert condition(status, ConditionType.READY).status == "True"
+
+
+def test_a_swarm_speaks_of_its_new_spec_only_when_its_nodes_do() -> None:
+    def observed(node_generation: int, said_of: int) -> int:
+        """The Swarm's generation is 2, its status is of 1."""
+        ready = Condition(type="Ready", status="True", reason="R", last_transition_time="x")
+        node = node_object(0, NodeStatus(observed_generation=said_of, conditions=[ready]), generation=node_generation)
+        snapshot = swarm_snapshot(swarm_spec(nodes=1), nodes=(node,), status=SwarmStatus(observed_generation=1))
+        status = swarm_status(snapshot, SWARM_ID, swarm_nodes(snapshot))
+        assert condition(status, ConditionType.READY).observed_generation == status.observed_generation
+        return status.observed_generation
+
+    assert observed(node_generation=3, said_of=2) == 1, "the Node's word is about the spec before"
+    assert observed(node_generation=3, said_of=3) == 2
+    assert observed(node_generation=1, said_of=0) == 2, "a new Node, which holds back nothing"
 
 
 def test_a_swarm_is_complete_when_all_its_nodes_are() -> None:
