@@ -71,7 +71,10 @@ class Reason(StrEnum):
     CHAIN_UNREACHABLE = "ChainUnreachable"
     CHAIN_REJECTED = "ChainRejected"
     KEY_UNFUNDED = "KeyUnfunded"
+    FEE_ABOVE_CAP = "FeeAboveCap"
+    SIGNER_UNREACHABLE = "SignerUnreachable"
     SPOOL_DAMAGED = "SpoolDamaged"
+    SPOOL_FILLING = "SpoolFilling"
     EXCHANGE_UNREACHABLE = "ExchangeUnreachable"
     API_REFUSED = "ApiRefused"
 

@@ -121,6 +121,12 @@ ENGINE_SECONDS = Metric("kubeswarm_rollout_generate_seconds", "histogram", "Seco
 # --- attestor -----------------------------------------------------------------------------------------------
 SPOOLED_ROUNDS = Metric("kubeswarm_attestor_spooled_rounds", "gauge", "Rounds in the spool.")
 PENDING_ROUNDS = Metric("kubeswarm_attestor_pending_rounds", "gauge", "Rounds in the spool that are not on the chain.")
+PENDING_SECONDS = Metric(
+    "kubeswarm_attestor_pending_seconds", "gauge", "Age of the oldest round in the spool that is not on the chain."
+)
+SPOOL_ROOM = Metric(
+    "kubeswarm_attestor_spool_room_records", "gauge", "Records for which the Node's volume still has room."
+)
 ATTESTED_ROUNDS = Metric("kubeswarm_attestor_attested_rounds", "gauge", "Rounds on the chain.")
 ATTESTATIONS = Metric(
     "kubeswarm_attestor_attestations_total", "counter", "Attestations sent by this process and included."

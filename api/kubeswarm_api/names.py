@@ -48,6 +48,9 @@ RAY_ENGINE_RESOURCE = "engine"
 # --- files in pods ------------------------------------------------------------------------------------------
 NODE_CONFIG_FILE = PurePosixPath("/etc/kubeswarm/node/node.json")
 IDENTITY_KEY_FILE = PurePosixPath("/etc/kubeswarm/identity/key")
+#: In the place of a key: the URL of a service that holds it, and the key's address.
+IDENTITY_SIGNER_FILE = IDENTITY_KEY_FILE.with_name("signer-url")
+IDENTITY_ADDRESS_FILE = IDENTITY_KEY_FILE.with_name("address")
 EXCHANGE_CREDENTIALS_FILE = PurePosixPath("/etc/kubeswarm/exchange/nats.creds")
 RAY_TOKEN_FILE = PurePosixPath("/etc/kubeswarm/ray/token")
 #: ConfigMaps with an environment's code and data, a directory each.
@@ -85,6 +88,8 @@ def local_path(root: Path, name: PurePosixPath) -> Path:
 
 # --- keys in Secrets and ConfigMaps -------------------------------------------------------------------------
 IDENTITY_KEY = "key"
+IDENTITY_SIGNER_KEY = "signer-url"
+IDENTITY_ADDRESS_KEY = "address"
 RAY_TOKEN_KEY = "token"
 CREDENTIALS_KEY = "nats.creds"
 NODE_CONFIG_KEY = "node.json"

@@ -12,6 +12,13 @@ from kubeswarm_api.records import Address, Digest
 from kubeswarm_api.spec_training import Attestation, Retention, TrainingSpec
 
 
+class GasCaps(Model):
+    """The most that a transaction may offer per gas (EIP-1559), in gwei. Above them what is due waits."""
+
+    max_fee_gwei: float = Field(default=200, gt=0, le=1e6, description="In all, base fee and tip.")
+    max_priority_fee_gwei: float = Field(default=5, ge=0, le=1e6, description="Of that, the tip.")
+
+
 class ChainConfig(Model):
     """The chain and the contracts on it."""
 
@@ -22,6 +29,7 @@ class ChainConfig(Model):
     node_registry: Address
     swarm_registry: Address
     resolver: Address
+    gas: GasCaps = GasCaps()
 
 
 class ExchangeConfig(Model):
@@ -37,6 +45,9 @@ class NodeConfig(Model):
     name: str
     swarm: str
     swarm_id: Digest
+    node_id: Address | None = Field(
+        default=None, description="Who the Node is on chain; by default whom its key makes it. A rotated key needs it."
+    )
     index: int = Field(ge=0)
     training: TrainingSpec
     attest: Attestation = Attestation()
@@ -62,6 +73,7 @@ def node_config(
     chain: ChainConfig | None,
     exchange: ExchangeConfig | None,
     model_root: PurePath = MODEL_DIR,
+    node_id: Address | None = None,
 ) -> NodeConfig:
     """What a Node's processes are told, in a cluster and on one machine alike.
 
@@ -73,6 +85,7 @@ def node_config(
         name=name,
         swarm=swarm,
         swarm_id=swarm_id,
+        node_id=node_id,
         index=spec.index,
         training=spec.training(),
         attest=spec.attest,

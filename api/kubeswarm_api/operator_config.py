@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from kubeswarm_api.base import Model
+from kubeswarm_api.node_config import GasCaps
 
 
 class Images(Model):
@@ -38,6 +39,7 @@ class ChainSettings(Model):
         description="Private key that owns the Swarms and funds the Nodes' keys.",
     )
     funding: Funding = Funding()
+    gas: GasCaps = GasCaps()
     poll_seconds: float = Field(default=5.0, gt=0, le=600)
 
 

@@ -10,8 +10,10 @@ from kubeswarm_contracts.errors import (
     ChainRejected,
     ChainTimeout,
     ChainUnreachable,
+    FeeAboveCap,
     KeyUnfunded,
     NonceTaken,
+    SignerUnreachable,
 )
 from kubeswarm_contracts.fees import FeeCaps
 from kubeswarm_contracts.sending import Patience
@@ -35,6 +37,7 @@ __all__ = [
     "Crowdfunding",
     "Deployment",
     "Domain",
+    "FeeAboveCap",
     "FeeCaps",
     "KeyProof",
     "KeyUnfunded",
@@ -45,6 +48,7 @@ __all__ = [
     "Pool",
     "PoolTerms",
     "Settled",
+    "SignerUnreachable",
     "SwarmInfo",
     "Transactor",
     "Treasury",

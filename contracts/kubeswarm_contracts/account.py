@@ -1,17 +1,22 @@
-"""A private key, and what may be signed with it. The key stays inside: it is in no repr, no message and no error."""
+"""An account, and what may be signed with its key."""
 
 from pathlib import Path
 from typing import Any
 
+import rlp
 from eth_account import Account as EthAccount
 from eth_account.messages import SignableMessage
-from eth_utils.address import to_checksum_address
-from eth_utils.exceptions import ValidationError
+from eth_utils.crypto import keccak
 
 from kubeswarm_api.encoding import from_hex, to_hex
 from kubeswarm_api.errors import InvalidConfig
 from kubeswarm_api.records import Address, Digest
+from kubeswarm_contracts.signer import LocalSigner, RemoteSigner, Signer
 from kubeswarm_contracts.signing import Domain, KeyProof, batch_message, registration_message, rotation_message
+
+#: The one type of transaction that is sent (EIP-1559), and its first fields in order; data and access list follow.
+TRANSACTION_TYPE = 2
+_FIELDS = ("chainId", "nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas")
 
 
 def new_key() -> tuple[str, Address]:
@@ -21,15 +26,20 @@ def new_key() -> tuple[str, Address]:
 
 
 class Account:
-    """Signs with one key. `address` is lower-case."""
+    """Signs with one key. `address` is lower-case. Where another service holds the key, all raise SignerUnreachable."""
 
     def __init__(self, private_key: str) -> None:
         """Raises InvalidConfig, without the key in it, if `private_key` is not 0x and 64 hex digits of a key."""
-        try:
-            self._signer = EthAccount.from_key(from_hex(private_key.strip()))
-        except (ValueError, ValidationError):
-            raise InvalidConfig("the private key must be 0x and 64 hex digits (and not zero)") from None
-        self.address: Address = self._signer.address.lower()
+        self._signer: Signer = LocalSigner(private_key)
+        self.address: Address = self._signer.address
+
+    @classmethod
+    def remote(cls, url: str, address: Address) -> "Account":
+        """The account at `address`, of which the signer at `url` holds the key. Raises InvalidConfig."""
+        account = cls.__new__(cls)
+        account._signer = RemoteSigner(url, address)
+        account.address = account._signer.address
+        return account
 
     @classmethod
     def from_file(cls, path: Path) -> "Account":
@@ -59,9 +69,19 @@ class Account:
         return KeyProof(key=self.address, owner=owner, nonce=nonce, deadline=deadline, signature=signature)
 
     def sign_transaction(self, transaction: dict[str, Any]) -> tuple[str, Digest]:
-        """The signed transaction as hex, and its hash."""
-        signed = self._signer.sign_transaction(transaction | {"to": to_checksum_address(transaction["to"])})
-        return to_hex(bytes(signed.raw_transaction)), to_hex(bytes(signed.hash))
+        """The signed transaction as hex, and its hash. EIP-1559: 0x02 and the RLP of its fields, then v, r and s."""
+        value = transaction["value"]
+        values = [transaction[name] for name in _FIELDS]
+        values += [from_hex(transaction["to"], 20), value, bytes.fromhex(transaction["data"][2:]), []]
+        signature = self._signer.sign(_typed(values))
+        raw = _typed([*values, signature.v, signature.r, signature.s])
+        return to_hex(raw), to_hex(keccak(raw))
 
     def _sign(self, message: SignableMessage) -> bytes:
-        return bytes(self._signer.sign_message(message).signature)
+        # ERC-191: 0x19, the version, and for EIP-712 the hashes of domain and message.
+        signature = self._signer.sign(b"\x19" + message.version + message.header + message.body)
+        return signature.r.to_bytes(32) + signature.s.to_bytes(32) + bytes([signature.v + 27])
+
+
+def _typed(values: list[Any]) -> bytes:
+    return bytes([TRANSACTION_TYPE]) + rlp.encode(values)

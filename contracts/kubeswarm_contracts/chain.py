@@ -79,23 +79,23 @@ class Chain:
 
     def chain_id(self) -> int:
         """The id that the chain says it has."""
-        return int(self.rpc.request("eth_chainId"), 16)
+        return self.rpc.quantity("eth_chainId")
 
     def block(self) -> int:
         """The latest block's number."""
-        return int(self.rpc.request("eth_blockNumber"), 16)
+        return self.rpc.quantity("eth_blockNumber")
 
     def clock(self) -> int:
         """The latest block's time in Unix seconds: what deadlines on chain are compared with."""
-        return int(self.rpc.request("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+        return self.rpc.parsed(lambda block: int(block["timestamp"], 16), "eth_getBlockByNumber", "latest", False)
 
     def balance(self, address: Address) -> int:
         """Wei of an account."""
-        return int(self.rpc.request("eth_getBalance", address, "latest"), 16)
+        return self.rpc.quantity("eth_getBalance", address, "latest")
 
     def has_code(self, address: Address) -> bool:
         """Whether there is a contract."""
-        return len(self.rpc.request("eth_getCode", address, "latest")) > 2
+        return self.rpc.parsed(len, "eth_getCode", address, "latest") > 2
 
     def swarm(self, swarm_id: Digest) -> SwarmInfo | None:
         """The swarm with this id; None if there is none."""
@@ -225,7 +225,7 @@ class Chain:
             )
         try:
             return contract.result(function, bytes.fromhex(answer[2:]))[0]
-        except (DecodingError, ValueError) as error:
+        except (DecodingError, ValueError, TypeError) as error:
             raise ChainUnreachable(f"{self.rpc.name} answered {contract.name}.{function} with other data") from error
 
     def logs(
@@ -241,7 +241,7 @@ class Chain:
             end = min(start + size - 1, latest)
             wanted = {"address": address, "topics": topics, "fromBlock": hex(start), "toBlock": hex(end)}
             try:
-                yield from self.rpc.request("eth_getLogs", wanted)
+                yield from self.rpc.parsed(list, "eth_getLogs", wanted)
             except RpcError:
                 if size == 1:
                     raise

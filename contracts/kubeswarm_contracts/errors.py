@@ -33,5 +33,13 @@ class KeyUnfunded(ChainRejected):
     """The account can't pay for its transaction. `arguments`: address, balance, needed (wei)."""
 
 
+class FeeAboveCap(ChainRejected):
+    """The chain asks for more per gas than we may pay. `arguments`: baseFee, cap (wei)."""
+
+
+class SignerUnreachable(ChainError):
+    """The external signer gave no signature of our key: nothing was sent. The message says why."""
+
+
 class NonceTaken(ChainRejected):
     """Another transaction of this account came first: look at the chain again, then retry what is missing."""

@@ -1,6 +1,9 @@
 """What to offer for a transaction (EIP-1559): pure arithmetic in wei per gas."""
 
 from dataclasses import dataclass
+from typing import Self
+
+from kubeswarm_api.node_config import GasCaps
 
 GWEI = 10**9
 
@@ -14,6 +17,11 @@ class FeeCaps:
 
     total: int = 200 * GWEI
     tip: int = 5 * GWEI
+
+    @classmethod
+    def of(cls, gas: GasCaps) -> Self:
+        """The caps as they are configured, in gwei."""
+        return cls(total=int(gas.max_fee_gwei * GWEI), tip=int(gas.max_priority_fee_gwei * GWEI))
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """The one place that talks to a chain's JSON-RPC endpoint, and that turns its failures into this package's errors."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
+from eth_abi.exceptions import DecodingError
 from web3 import HTTPProvider
 from web3.types import RPCEndpoint
 
@@ -15,6 +17,7 @@ READ_SECONDS = 10.0
 #: Calls in one batch: enough to hide the latency, few enough for public endpoints.
 BATCH_CALLS = 100
 
+T = TypeVar("T")
 _REVERTED = 3
 _METHOD_NOT_FOUND = -32601
 
@@ -57,6 +60,19 @@ class Rpc:
         except (requests.RequestException, ValueError) as error:
             raise self._unreachable(error) from error
         return self._result(response)
+
+    def parsed(self, parse: Callable[[Any], T], method: str, *params: Any) -> T:
+        """`parse` of the result of one request. Raises as `request`; ChainUnreachable too for what it can't parse."""
+        result = self.request(method, *params)
+        try:
+            return parse(result)
+        except (LookupError, TypeError, ValueError, AttributeError, DecodingError) as error:
+            said = str(result)[:100]
+            raise ChainUnreachable(f"{self.name} answered {method} with something else: {said}") from error
+
+    def quantity(self, method: str, *params: Any) -> int:
+        """The number that one request results in. Raises as `parsed`."""
+        return self.parsed(lambda result: int(result, 16), method, *params)
 
     def batch(self, calls: list[tuple[str, list[Any]]]) -> list[Any]:
         """The results of many requests, in order, BATCH_CALLS at a time. Raises as `request` for the first failure."""

@@ -11,7 +11,7 @@ from kubeswarm_contracts.attestation import AttestationData
 from kubeswarm_contracts.chain import NOBODY, POLICIES, Chain
 from kubeswarm_contracts.errors import ChainRejected
 from kubeswarm_contracts.fees import FeeCaps
-from kubeswarm_contracts.sending import Patience, Receipt, Sender
+from kubeswarm_contracts.sending import Patience, Reached, Receipt, Sender, nothing
 from kubeswarm_contracts.signing import KeyProof, domain, node_id, swarm_id
 
 #: How long a key's proof of itself counts, in seconds of the chain's clock.
@@ -45,9 +45,10 @@ class Transactor:
         account: Account,
         caps: FeeCaps | None = None,
         patience: Patience | None = None,
+        reached: Reached = nothing,
     ) -> None:
         self.chain, self.account = chain, account
-        self._sender = Sender(chain, account, caps or FeeCaps(), patience or Patience())
+        self._sender = Sender(chain, account, caps or FeeCaps(), patience or Patience(), reached)
 
     def create_swarm(
         self, salt: bytes, config: bytes, policy: Literal["open", "invited"] = "open", uri: str = ""

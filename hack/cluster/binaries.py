@@ -81,10 +81,12 @@ MODULES = (
     ),
 )
 
-# What `make bench-operator` runs beside the operator: never part of a cluster.
-BENCHMARK_MODULES = (
+# What benchmarks and tests run, never part of a cluster: kwok and KubeRay for `make bench-operator`, geth to show that
+# the attestor needs no anvil.
+OTHER_MODULES = (
     Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}),
     Module("kuberay", {"kuberay": "github.com/ray-project/kuberay/ray-operator"}),
+    Module("geth", {"geth": "github.com/ethereum/go-ethereum/cmd/geth"}),
 )
 
 # Without a node there is nothing to run pods, to resolve their names, or to install a chart on.
@@ -103,7 +105,7 @@ def ensure_programs(cache: Path, names: tuple[str, ...]) -> dict[str, Path]:
     with _one_build_at_a_time(cache):
         return {
             program: _ensure_program(cache, module, program)
-            for module in (*MODULES, *BENCHMARK_MODULES)
+            for module in (*MODULES, *OTHER_MODULES)
             for program in module.packages
             if program in names
         }

@@ -18,7 +18,16 @@ from kubeswarm_api.errors import InvalidConfig
 from kubeswarm_api.node_config import ChainConfig
 from kubeswarm_api.operator_config import ChainSettings, IndexerSettings
 from kubeswarm_api.records import Address, Digest
-from kubeswarm_contracts import Account, Chain, ChainError, ChainUnreachable, SwarmInfo, Transactor, deployment
+from kubeswarm_contracts import (
+    Account,
+    Chain,
+    ChainError,
+    ChainUnreachable,
+    FeeCaps,
+    SwarmInfo,
+    Transactor,
+    deployment,
+)
 from kubeswarm_contracts.run_log import RunLog
 from kubeswarm_operator.decide.funding import WEI, top_ups
 from kubeswarm_operator.observe.snapshot import ChainFacts
@@ -108,7 +117,7 @@ class ChainView:
             return
         self._chain = Chain(settings.url, contracts)
         self._ledger = self._chain if indexer is None else RunLog(indexer.url, settings.chain_id)
-        self._transactor = Transactor(self._chain, account)
+        self._transactor = Transactor(self._chain, account, FeeCaps.of(settings.gas))
         self.facts = replace(self.facts, owner=account.address)
         self.config = ChainConfig(
             url=settings.url,
@@ -118,6 +127,7 @@ class ChainView:
             node_registry=contracts.node_registry,
             swarm_registry=contracts.swarm_registry,
             resolver=contracts.resolver,
+            gas=settings.gas,
         )
 
     async def poll(self) -> None:

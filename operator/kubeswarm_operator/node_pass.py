@@ -173,7 +173,7 @@ async def _apply(context: Context, snapshot: NodeSnapshot, spec: NodeSpec, owner
         lambda: objects(
             owner,
             spec,
-            _config(context, owner, spec, facts.swarm_id or ""),
+            _config(context, owner, spec, facts.swarm_id or "", facts.node_id or ""),
             context.config.images,
             _peers(context, spec),
             facts.replicas,
@@ -199,7 +199,7 @@ def _peers(context: Context, spec: NodeSpec) -> Peers:
     )
 
 
-def _config(context: Context, owner: Owner, spec: NodeSpec, swarm: str) -> NodeConfig:
+def _config(context: Context, owner: Owner, spec: NodeSpec, swarm: str, node: str) -> NodeConfig:
     url = context.exchange.url
     return node_config(
         spec,
@@ -207,6 +207,7 @@ def _config(context: Context, owner: Owner, spec: NodeSpec, swarm: str) -> NodeC
         name=owner.name,
         swarm=owner.swarm,
         swarm_id=swarm,
+        node_id=node,
         chain=context.chain.config,
         exchange=ExchangeConfig(url=url) if url else None,
     )

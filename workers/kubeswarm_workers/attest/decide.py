@@ -32,8 +32,7 @@ def decide(
     pending = last_spooled - next_round + 1
     if pending <= 0:
         return Wait(math.inf)
-    # A clock that was set back makes a file from the future: it waits its time from now on, not longer.
-    remaining = settings.seconds - max(0.0, oldest_age)
+    remaining = settings.seconds - oldest_age
     if flush or pending >= settings.rounds or remaining <= 0:
         return Attest(next_round, min(last_spooled, next_round + limit - 1))
     return Wait(remaining)

@@ -22,23 +22,35 @@ from kubeswarm_contracts import (
     ChainError,
     ChainTimeout,
     ChainUnreachable,
+    FeeAboveCap,
     KeyUnfunded,
+    SignerUnreachable,
     Transactor,
     TxResult,
 )
+from kubeswarm_contracts.sending import Reached, nothing
 from kubeswarm_workers.attest.decide import Attest, decide
 from kubeswarm_workers.attest.spool import Spool
 from kubeswarm_workers.metrics import Registry
 
 log = logging.getLogger(__name__)
 
-#: Between looks at the spool, and at the chain while nothing is due.
-SPOOL_SECONDS = 1.0
-CHAIN_SECONDS = 5.0
-#: Between attempts while something is wrong: doubling from the first to the last.
-FIRST_RETRY_SECONDS = 1.0
-LAST_RETRY_SECONDS = 5.0
 WEI = 10**18
+#: Room for fewer records than this on the Node's volume (64 MiB) is told before there is none.
+SCARCE_RECORDS = 16_384
+#: The steps of a pass. Between them come those of sending, for each transaction.
+LOOP_POINTS = ("looked", "registered", "joined", "read", "attested", "accounted")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds between looks at the spool, and at the chain while nothing is due; between attempts while something is
+    wrong, doubling from the first to the last."""
+
+    spool: float = 1.0
+    chain: float = 5.0
+    first_retry: float = 1.0
+    last_retry: float = 5.0
 
 
 class Obstacle(Exception):
@@ -64,13 +76,21 @@ class Attestor:
     """
 
     def __init__(
-        self, config: NodeConfig, chain: ChainConfig, transactor: Transactor, node_id: Address, spool: Spool
+        self,
+        config: NodeConfig,
+        chain: ChainConfig,
+        transactor: Transactor,
+        node_id: Address,
+        spool: Spool,
+        pace: Pace | None = None,
+        reached: Reached = nothing,
     ) -> None:
+        self._pace, self._reached = pace or Pace(), reached
         self._config, self._chain_config = config, chain
         self._transactor, self._chain, self._node_id = transactor, transactor.chain, node_id
         self._spool = spool
         self._view: View | None = None
-        self._retry = FIRST_RETRY_SECONDS
+        self._retry = self._pace.first_retry
         self.deployment = self._chain.deployment
         self.metrics = Registry()
         self.report = AttestorReport(node_id=node_id, address=transactor.account.address)
@@ -94,15 +114,15 @@ class Attestor:
             self._view = None
         self._show(obstacle)
         if obstacle is None:
-            self._retry = FIRST_RETRY_SECONDS
-            return 0.0 if done else SPOOL_SECONDS
-        delay, self._retry = self._retry, min(2 * self._retry, LAST_RETRY_SECONDS)
+            self._retry = self._pace.first_retry
+            return 0.0 if done else self._pace.spool
+        delay, self._retry = self._retry, min(2 * self._retry, self._pace.last_retry)
         return delay
 
     def _pass(self, flush: bool) -> bool:
         """Returns whether something was sent, so that it is worth looking again at once."""
         self._spool.advance()
-        if self._view is None or time.monotonic() - self._view.at >= CHAIN_SECONDS:
+        if self._view is None or time.monotonic() - self._view.at >= self._pace.chain:
             self._look()
         if self._due(flush) is None:
             self._check_spool()
@@ -117,7 +137,8 @@ class Attestor:
     def _due(self, flush: bool) -> Attest | None:
         assert self._view is not None
         next_round, last = self._view.next_round, self._spool.last
-        age = time.time() - self._spool.written_at(next_round) if next_round <= last else 0.0
+        age = self._spool.age(next_round)
+        self.metrics.gauge(names.PENDING_SECONDS).set(age)
         finished = last >= self._config.training.rounds
         choice = decide(next_round, last, age, self._config.attest, flush or finished, MAX_ROUNDS)
         return choice if isinstance(choice, Attest) else None
@@ -138,15 +159,19 @@ class Attestor:
             log.warning("the chain went back", extra={"from": self.report.attested_rounds, "to": next_round - 1})
         self._update(attested_rounds=next_round - 1)
         self._view = View(next_round, time.monotonic())
+        self._reached("looked")
 
     def _register(self) -> None:
-        key = self._chain.key_of(self._node_id)
-        if key is None:
+        key, own = self._chain.key_of(self._node_id), self.report.address
+        if key is None and own == self._node_id:
             self._spent(self._transactor.register(), "registered")
-        elif key != self.report.address:
+            self._reached("registered")
+        elif key != own:
+            self._update(registered=False)
             raise Obstacle(
                 Reason.CHAIN_REJECTED,
-                f"node {self._node_id} has the key {key} now: give this pod that key, or delete the Node",
+                f"node {self._node_id} has {f'the key {key}' if key else 'no key'} on the chain, this pod that of "
+                f"{own}: rotate the Node to it (setAgentWallet), or give this pod the key that it has",
             )
         self._update(registered=True)
 
@@ -160,15 +185,19 @@ class Attestor:
                     f"swarm {swarm_id} is not on the chain yet: its operator creates it; rounds wait in the spool",
                 )
             self._spent(self._transactor.join(swarm_id, self._node_id), "joined")
+            self._reached("joined")
         self._update(joined=True)
 
     def _attest(self, rounds: Attest) -> None:
         data = AttestationData.of(self._spool.read(rounds.first, rounds.last))
+        self._reached("read")
         result = self._transactor.attest(data)
+        self._reached("attested")
         self._spent(result, "attested", first=rounds.first, last=rounds.last, uid=result.uid)
         self.metrics.counter(names.ATTESTATIONS).inc()
         self._update(attested_rounds=rounds.last, attestations=self.report.attestations + 1)
         self._view = None
+        self._reached("accounted")
 
     def _check_spool(self) -> None:
         if self._spool.damage is not None:
@@ -192,6 +221,7 @@ class Attestor:
             log.info(what, extra={"tx": result.tx_hash, "block": result.block, "gas": result.gas_used, **more})
 
     def _show(self, obstacle: Obstacle | None) -> None:
+        obstacle = self._scarce(obstacle)
         problem = Problem(reason=obstacle.reason, message=str(obstacle)) if obstacle else None
         if problem is not None:
             self.metrics.counter(names.ATTESTOR_ERRORS).labels(problem.reason).inc()
@@ -206,6 +236,20 @@ class Attestor:
         self.metrics.gauge(names.ATTESTED_ROUNDS).set(attested)
         self.metrics.gauge(names.PENDING_ROUNDS).set(max(0, self._spool.last - attested))
 
+    def _scarce(self, obstacle: Obstacle | None) -> Obstacle | None:
+        """Adds to what is in the way that the volume fills, so that it is known before records find no room."""
+        try:
+            room = self._spool.room()
+        except OSError as error:
+            return obstacle or _obstacle(error)
+        self.metrics.gauge(names.SPOOL_ROOM).set(room)
+        if room >= SCARCE_RECORDS:
+            return obstacle
+        text = f"the Node's volume has room for {room} more records: make it larger, or keep fewer checkpoints"
+        if obstacle is None:
+            return Obstacle(Reason.SPOOL_FILLING, text)
+        return Obstacle(obstacle.reason, f"{obstacle}; {text}")
+
     def _update(self, **fields: object) -> None:
         self.report = self.report.model_copy(update=fields)
 
@@ -216,6 +260,10 @@ def _obstacle(error: Exception) -> Obstacle:
             return error
         case KeyUnfunded():
             return Obstacle(Reason.KEY_UNFUNDED, str(error))
+        case FeeAboveCap():
+            return Obstacle(Reason.FEE_ABOVE_CAP, str(error))
+        case SignerUnreachable():
+            return Obstacle(Reason.SIGNER_UNREACHABLE, str(error))
         case ChainUnreachable() | ChainTimeout():
             return Obstacle(Reason.CHAIN_UNREACHABLE, str(error))
         case ChainError():

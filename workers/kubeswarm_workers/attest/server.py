@@ -20,7 +20,7 @@ from kubeswarm_api import metrics as names
 from kubeswarm_api.base import Model
 from kubeswarm_api.encoding import from_hex, to_hex
 from kubeswarm_api.records import Digest
-from kubeswarm_contracts import Account, ChainError, domain
+from kubeswarm_contracts import Account, ChainError, SignerUnreachable, domain
 from kubeswarm_workers.attest.loop import Attestor
 from kubeswarm_workers.attest.messages import (
     MAX_REQUEST_BYTES,
@@ -32,8 +32,8 @@ from kubeswarm_workers.attest.messages import (
 )
 from kubeswarm_workers.attest.verifier import Verifier
 
-#: Requests of the trainer that may wait for the chain at a time.
-VERIFIER_THREADS = 2
+#: Requests of the trainer that may wait for the chain, or for an external signer, at a time.
+WAITING_THREADS = 3
 M = TypeVar("M", bound=Model)
 
 
@@ -42,14 +42,18 @@ def trainer_app(attestor: Attestor, account: Account, swarm_id: Digest, verifier
     state = State(node_id=attestor.report.node_id, swarm_id=swarm_id)
     where = domain(attestor.deployment)
     signatures = attestor.metrics.counter(names.SIGNATURES)
-    threads = ThreadPoolExecutor(VERIFIER_THREADS, "verify")
+    threads = ThreadPoolExecutor(WAITING_THREADS, "trainer")
 
     async def get_state(_: web.Request) -> web.Response:
         return _answer(state)
 
     async def sign(request: web.Request) -> web.Response:
         asked = await _parsed(request, SignRequest)
-        signature = account.sign_batch(where, swarm_id, state.node_id, asked.round, from_hex(asked.digest))
+        given = where, swarm_id, state.node_id, asked.round, from_hex(asked.digest)
+        try:
+            signature = await asyncio.get_running_loop().run_in_executor(threads, account.sign_batch, *given)
+        except SignerUnreachable as error:
+            raise web.HTTPServiceUnavailable(text=str(error)) from error
         signatures.inc()
         return _answer(SignResponse(signature=to_hex(signature)))
 

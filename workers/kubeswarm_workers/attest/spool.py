@@ -4,6 +4,7 @@
 """
 
 import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,9 +78,20 @@ class Spool:
         """The records of these rounds. Raises InvalidRecord, OSError."""
         return [self._read(number) for number in range(first, last + 1)]
 
-    def written_at(self, round: int) -> float:
-        """When the record of a round was written, in Unix seconds. Raises OSError."""
-        return _path(self.directory, round).stat().st_mtime
+    def age(self, round: int) -> float:
+        """How many seconds ago the record of a round was written; 0 if it was not yet. Raises OSError."""
+        if round > self.last:
+            return 0.0
+        # A clock that was set back makes a file from the future: it is as one that was just written.
+        return max(0.0, time.time() - _path(self.directory, round).stat().st_mtime)
+
+    def room(self) -> int:
+        """How many more records the volume takes. Raises OSError."""
+        there = next(path for path in (self.directory, *self.directory.parents) if path.exists())
+        found = os.statvfs(there)
+        blocks = -(-MAX_RECORD_BYTES // found.f_frsize)
+        by_size = found.f_bavail // blocks
+        return min(by_size, found.f_favail) if found.f_files else by_size  # some file systems count no files
 
     def _read(self, number: int) -> RoundRecord:
         path = _path(self.directory, number)

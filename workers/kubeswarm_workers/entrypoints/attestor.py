@@ -9,11 +9,12 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 from kubeswarm_api import names
 from kubeswarm_api.errors import InvalidConfig
 from kubeswarm_api.node_config import ChainConfig, NodeConfig
-from kubeswarm_contracts import Account, Chain, Deployment, Transactor, node_id
+from kubeswarm_contracts import Account, Chain, Deployment, FeeCaps, Transactor, node_id
 from kubeswarm_workers import config as configuration
 from kubeswarm_workers import logs
 from kubeswarm_workers.attest.loop import Attestor
@@ -34,7 +35,7 @@ def main() -> int:
     place = Place.from_env()
     try:
         config = configuration.read(place)
-        account = Account.from_file(place.path(names.IDENTITY_KEY_FILE))
+        account = open_account(place)
         return asyncio.run(run(config, account, place))
     except Exception as error:  # the last door: everything ends in the log with its cause
         log.exception("attestor failed", extra={"cause": f"{type(error).__name__}: {error}"})
@@ -45,9 +46,10 @@ async def run(config: NodeConfig, account: Account, place: Place) -> int:
     """Serves, and attests from a thread, which chain and disk may keep waiting."""
     if config.chain is None:
         raise InvalidConfig("chain: an attestor needs a chain to attest on: set the operator's chain.url")
-    node = node_id(account.address)
+    node = config.node_id or node_id(account.address)
     spool = Spool(place.spool, Author(config.chain.chain_id, config.chain.node_registry, config.swarm_id, node))
-    attestor = Attestor(config, config.chain, Transactor(chain_of(config.chain), account), node, spool)
+    transactor = Transactor(chain_of(config.chain), account, FeeCaps.of(config.chain.gas))
+    attestor = Attestor(config, config.chain, transactor, node, spool)
     verifier = Verifier(chain_of(config.chain), config.swarm_id)
     trainer = trainer_app(attestor, account, config.swarm_id, verifier)
 
@@ -67,6 +69,25 @@ async def run(config: NodeConfig, account: Account, place: Place) -> int:
     for runner in runners:
         await runner.cleanup()
     return 0
+
+
+def open_account(place: Place) -> Account:
+    """The account whose key, or whose signer's URL and address, is mounted. Raises InvalidConfig."""
+    signer = place.path(names.IDENTITY_SIGNER_FILE)
+    if not signer.exists():
+        return Account.from_file(place.path(names.IDENTITY_KEY_FILE))
+    address = _read(place.path(names.IDENTITY_ADDRESS_FILE))
+    try:
+        return Account.remote(_read(signer), address)
+    except InvalidConfig as error:
+        raise InvalidConfig(f"{signer.parent}: {error}") from None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise InvalidConfig(f"{path} can't be read ({error.strerror})") from error
 
 
 def chain_of(config: ChainConfig) -> Chain:
