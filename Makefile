@@ -74,8 +74,8 @@ tests/chain/eas/node_modules/.package-lock.json: tests/chain/eas/package-lock.js
 	touch $@
 
 .PHONY: test-long
-test-long: setup test-postgres  ## What make test does in small: fuzzing, invariants, the contracts beside a model; coverage, Slither
-	$(MAKE) -C contracts campaign coverage slither
+test-long: setup test-postgres  ## What make test does in small: fuzzing, invariants, a model; coverage, Slither, Halmos
+	$(MAKE) -C contracts campaign coverage slither symbolic
 	KUBESWARM_EXAMPLES=200 $(PYTEST) tests/chain/test_differential.py
 
 .PHONY: test-postgres

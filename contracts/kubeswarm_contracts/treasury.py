@@ -81,6 +81,12 @@ class Treasury:
         )
         return Pool(id=pool_id, owner=owner, terms=terms, escrow=escrow, opened_at=opened, stopped_at=stopped or None)
 
+    def pools(self, swarm_id: Digest, from_block: int = 0) -> list[Pool]:
+        """The pools of a swarm, in the order of their opening: its budget is what they hold. From the events."""
+        opened = self._chain.logs(self.address, [_TREASURY.topic("PoolOpened"), None, swarm_id], from_block)
+        found = [self.pool(log["topics"][1]) for log in opened]
+        return [pool for pool in found if pool is not None]
+
     def settled_round(self, pool_id: Digest, node_id: Address) -> int:
         """The last round of a Node that was settled with a pool."""
         return self._chain.read(self.address, _TREASURY, "settledRound", from_hex(pool_id), int(node_id, 16))

@@ -5,7 +5,7 @@ import {Crowdfunding} from "../src/Crowdfunding.sol";
 import {PullPayments} from "../src/PullPayments.sol";
 import {NoReceiver} from "./harness/Doubles.sol";
 import {Fixture} from "./harness/Fixture.sol";
-import {CallingToken, FeeToken} from "./harness/Tokens.sol";
+import {CallingToken, FeeToken, FreezingToken} from "./harness/Tokens.sol";
 import {VM} from "./harness/Vm.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
@@ -96,6 +96,9 @@ contract CrowdfundingTest is Fixture {
         VM.expectRevert(abi.encodeWithSelector(Crowdfunding.InvalidMilestones.selector, 0, 0));
         crowdfunding.createCampaign(SALT, terms, milestones);
         milestones = new Crowdfunding.Milestone[](17);
+        for (uint256 i = 0; i < 17; ++i) {
+            milestones[i].share = i == 0 ? 9984 : 1;
+        }
         VM.expectRevert(abi.encodeWithSelector(Crowdfunding.InvalidMilestones.selector, 17, 0));
         crowdfunding.createCampaign(SALT, terms, milestones);
         milestones = _milestones();
@@ -228,6 +231,32 @@ contract CrowdfundingTest is Fixture {
         VM.assertEq(crowdfunding.refund(campaignId, ALICE), 20);
         VM.prank(closed);
         VM.assertEq(crowdfunding.refund(campaignId, address(0xCA54)), 10);
+    }
+
+    /// @dev A backer whom the token's issuer froze names another account; the others are not held up.
+    function test_refund_ofAFrozenBackerGoesElsewhere() public {
+        FreezingToken token = new FreezingToken();
+        Crowdfunding.Terms memory terms = _terms();
+        terms.token = token;
+        bytes32 campaignId = _create(terms, _milestones());
+        address[2] memory backers = [ALICE, BOB];
+        for (uint256 i = 0; i < 2; ++i) {
+            token.mint(backers[i], 100);
+            VM.prank(backers[i]);
+            token.approve(address(crowdfunding), 100);
+            VM.prank(backers[i]);
+            crowdfunding.pledge(campaignId, 100);
+        }
+        token.freeze(ALICE);
+        VM.warp(deadline + 1);
+        VM.prank(ALICE);
+        VM.expectRevert(abi.encodeWithSelector(FreezingToken.Frozen.selector, ALICE));
+        crowdfunding.refund(campaignId, ALICE);
+        VM.prank(BOB);
+        VM.assertEq(crowdfunding.refund(campaignId, BOB), 100);
+        VM.prank(ALICE);
+        VM.assertEq(crowdfunding.refund(campaignId, address(0xCA54)), 100);
+        VM.assertEq(token.balanceOf(address(0xCA54)), 100);
     }
 
     function test_refund_canNotBeReentered() public {

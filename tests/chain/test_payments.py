@@ -39,6 +39,10 @@ def test_a_pool_pays_for_attested_rounds_and_gives_back_the_rest(own_anvil, part
     assert pool is not None
     assert (pool.owner, pool.terms, pool.escrow, pool.stopped_at) == (sponsor.account.address, terms, 10_000, None)
 
+    treasury.open_pool(sponsor, digest(b"another"), terms)
+    assert [each.escrow for each in treasury.pools(participant.swarm_id)] == [10_000, 0]
+    assert treasury.pools(NONE) == []
+
     uids = [node.attest(participant.attestation(*rounds)).uid for rounds in ((1, 4), (5, 6))]
     for uid in uids:
         treasury.settle(node, identifier, participant.node_id, uid)

@@ -64,6 +64,28 @@ contract EmptyToken is ERC20("Empty", "NIL") {
     }
 }
 
+/// @notice A token whose issuer may freeze accounts, as those of the largest stablecoins.
+contract FreezingToken is ERC20("Freezing", "ICE") {
+    mapping(address account => bool) public frozen;
+
+    error Frozen(address account);
+
+    function mint(address to, uint256 amount) external {
+        _mint(to, amount);
+    }
+
+    function freeze(address account) external {
+        frozen[account] = true;
+    }
+
+    function _update(address from, address to, uint256 amount) internal override {
+        if (frozen[from] || frozen[to]) {
+            revert Frozen(frozen[from] ? from : to);
+        }
+        super._update(from, to, amount);
+    }
+}
+
 /// @notice A token that calls back while it moves.
 contract CallingToken is ERC20("Calling", "CALL") {
     address private _target;
