@@ -37,6 +37,18 @@ TRUNCATED = Metric(
     "Share of the last round's own completions that ended at the token limit.",
     ("task",),
 )
+MALFORMED = Metric(
+    "kubeswarm_trainer_malformed_share",
+    "gauge",
+    "Share of the last round's own completions that were not well formed, where the environment says so.",
+    ("task",),
+)
+REWARD_GAMED = Metric(
+    "kubeswarm_trainer_reward_gamed",
+    "gauge",
+    "1 while a task's mean reward has risen and its share of right answers (strict) has not risen with it.",
+    ("task",),
+)
 ENVIRONMENT_FAILURES = Metric(
     "kubeswarm_trainer_environment_failures_total",
     "counter",

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from kubeswarm_api.base import Model
 
@@ -54,7 +54,7 @@ class RoundReport(Model):
     round: int = Field(ge=1)
     reward: float = Field(description="Mean reward of the Node's own completions.")
     tasks: dict[str, dict[str, float]] = Field(
-        description="By task: mean reward, tokens, truncated share, and the components of the reward."
+        description="By task: mean reward, tokens, truncated share, highest reward, and the components of the reward."
     )
     samples: int
     tokens: int
@@ -64,6 +64,19 @@ class RoundReport(Model):
     model: str = Field(description="Digest of the policy after the update.")
     seconds: dict[str, float] = Field(description="By phase.")
     finished: str = Field(description="When (RFC 3339).")
+
+
+def finished_rounds(history: bytes, last: int) -> list[RoundReport]:
+    """The rounds up to `last` of a Node's history, in order. A line that a crash tore off is left out; of a round that
+    was played again the later line counts."""
+    found: dict[int, RoundReport] = {}
+    for line in history.splitlines():
+        try:
+            report = RoundReport.model_validate_json(line)
+        except ValidationError:
+            continue
+        found[report.round] = report
+    return [found[number] for number in sorted(found) if number <= last]
 
 
 class Problem(Model):

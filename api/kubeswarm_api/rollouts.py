@@ -1,5 +1,7 @@
 """Rollouts as they travel between Nodes: bounded, msgpack, and digested completion by completion."""
 
+import itertools
+from collections.abc import Sequence
 from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -16,6 +18,8 @@ MAX_MESSAGE_BYTES = MAX_BATCH_BYTES + 4096
 MAX_GROUPS = 1024
 MAX_COMPLETIONS = 256
 MAX_TOKENS = 32768
+#: Answers of one episode.
+MAX_TURNS = 64
 VOCABULARY_LIMIT = 2**31
 
 #: Why a foreign batch or group is not taken; each is counted.
@@ -37,8 +41,19 @@ TokenId = Annotated[int, Field(ge=0, lt=VOCABULARY_LIMIT)]
 Logprob = Annotated[float, Field(le=0, allow_inf_nan=False)]
 
 
+def sampled(length: int, given: Sequence[int]) -> list[bool]:
+    """Which of `length` tokens were sampled: all but those within the bounds `given` (see Completion)."""
+    mask = [True] * length
+    for first, end in zip(given[::2], given[1::2], strict=True):
+        mask[first:end] = [False] * (end - first)
+    return mask
+
+
 class Completion(Model):
-    """One sampled answer: T tokens, and the log-probability of each under the policy that sampled it."""
+    """One sampled episode: T tokens, and the log-probability of each under the policy that sampled it.
+
+    An episode of several answers has the environment's turns between them: `given` says where.
+    """
 
     tokens: list[TokenId] = Field(min_length=1, max_length=MAX_TOKENS, description="Token ids, shape (T,).")
     logprobs: list[Logprob] = Field(
@@ -47,13 +62,31 @@ class Completion(Model):
         description="Processed log-probabilities of the sampled tokens, shape (T,), float32.",
     )
     reward: float = Field(ge=-1000, le=1000, allow_inf_nan=False)
-    truncated: bool = Field(description="It ended at the token limit, not at a stop.")
+    truncated: bool = Field(description="It ended at a limit (of tokens, of turns), not at a stop.")
+    given: list[int] = Field(
+        default_factory=list[int],
+        max_length=2 * MAX_TURNS,
+        description="Where the environment's tokens are: first and end of each stretch, [first, end, first, end, ...]. "
+        "Their logprobs are 0.",
+    )
 
     @model_validator(mode="after")
     def _one_logprob_a_token(self) -> Self:
         if len(self.tokens) != len(self.logprobs):
             raise ValueError(f"{len(self.tokens)} tokens but {len(self.logprobs)} logprobs")
         return self
+
+    @model_validator(mode="after")
+    def _stretches_between_answers(self) -> Self:
+        bounds = [0, *self.given, len(self.tokens)]
+        if len(self.given) % 2 or any(first >= end for first, end in itertools.pairwise(bounds)):
+            raise ValueError("given must be [first, end, ...], rising, with sampled tokens before, between and after")
+        return self
+
+    @property
+    def sampled(self) -> list[bool]:
+        """Which tokens the policy sampled, shape (T,)."""
+        return sampled(len(self.tokens), self.given)
 
 
 class Group(Model):
@@ -80,7 +113,7 @@ class RolloutBatch(Model):
             digest(
                 canonical_msgpack(
                     [
-                        "kubeswarm/rollout/1",
+                        "kubeswarm/rollout/2",
                         self.swarm_id,
                         self.node_id,
                         self.round,
@@ -92,6 +125,7 @@ class RolloutBatch(Model):
                         completion.logprobs,
                         completion.reward,
                         completion.truncated,
+                        completion.given,
                     ]
                 )
             )

@@ -116,23 +116,38 @@ class PythonEnvironment(CodedRewards):
         json_schema_extra=function_message("rows"),
     )
     args: dict[str, JsonValue] = Field(default_factory=dict, max_length=32, description="Its arguments.")
+    step: str | None = Field(
+        default=None,
+        pattern=FUNCTION,
+        max_length=64,
+        description="For episodes of several answers (rollout.maxTurns): the function that answers an answer. "
+        "step(messages, **columns) gives the user's next message, or None when the episode is over; what it says must "
+        "follow from its arguments alone. Reward functions then get conversations.",
+        json_schema_extra=function_message("step"),
+    )
     instruction: str = Field(default="", max_length=16384, description="A system message before each question.")
 
 
 class Verifiers(Model):
-    """A taskset of the verifiers library (0.4 or newer, its v1 API) in which one answer is the whole rollout."""
+    """An environment of the verifiers library.
 
-    code: Code = Field(description="The module that has the Taskset, such as an environment's package.")
+    Either a Taskset of its v1 API (0.4 or newer) in which one answer is the whole rollout, or a module with
+    load_environment of its v0 API (0.3 or older), of one answer or several, without tools. Name the version that it
+    needs in interpreter.requirements.
+    """
+
+    code: Code = Field(description="The module that has the Taskset or load_environment.")
     config: dict[str, JsonValue] = Field(
-        default_factory=dict, max_length=64, description="The taskset's own configuration."
+        default_factory=dict, max_length=64, description="The taskset's configuration, or load_environment's arguments."
     )
     items: int = Field(default=10000, ge=2, le=1_000_000, description="Tasks that are read of it at most.")
 
 
 class OpenEnv(Model):
-    """An OpenEnv server in which one step is an episode: reset gives the question, step takes the answer.
+    """An OpenEnv server: reset gives the question, each answer is a step's action, the reward is the sum of the steps'.
 
-    An item is reset(seed=item): the server must give the same question for the same seed.
+    An item is reset(seed=item): the server must do the same for the same seed and actions. Over one step an episode
+    needs rollout.maxTurns.
     """
 
     url: str = Field(
@@ -144,7 +159,7 @@ class OpenEnv(Model):
     observation: str = Field(
         pattern=FIELD,
         max_length=128,
-        description="The observation's field with the question.",
+        description="The observation's field that is shown to the model.",
         json_schema_extra=field_message("observation"),
     )
     action: str = Field(

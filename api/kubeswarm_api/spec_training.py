@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from kubeswarm_api.base import Model, cel, pattern_message
 from kubeswarm_api.encoding import canonical_json, digest
+from kubeswarm_api.rollouts import MAX_TURNS
 from kubeswarm_api.spec_algorithm import Algorithm
 from kubeswarm_api.spec_environment import Environment
 from kubeswarm_api.spec_model import ModelSource
@@ -34,6 +35,18 @@ class Rollout(Model):
     )
     max_tokens: int = Field(default=64, ge=1, le=32768, description="New tokens a completion at most.")
     temperature: float = Field(default=1.0, gt=0, le=4, description="Sampling temperature.")
+    max_turns: int = Field(
+        default=1,
+        ge=1,
+        le=MAX_TURNS,
+        description="Answers an episode at most, each of maxTokens. Over 1 the environment is asked what it says to an "
+        "answer (python.step, openEnv, verifiers); what it says is read, and never learnt.",
+    )
+
+    @property
+    def max_episode_tokens(self) -> int:
+        """Sampled tokens of an episode at most."""
+        return self.max_tokens * self.max_turns
 
 
 class Asynchrony(Model):

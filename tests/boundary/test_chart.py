@@ -330,6 +330,16 @@ def test_prometheus_scrapes_the_ports_that_the_pods_have(render: Render) -> None
     assert job["kubernetes_sd_configs"][0]["selectors"] == [{"role": "pod", "label": f"{names.APP_LABEL}={names.APP}"}]
 
 
+def test_the_alerts_are_those_of_the_file(render: Render) -> None:
+    rules = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text(encoding="utf-8"))
+    config = named(render(EVERYTHING), "ConfigMap", "kubeswarm-prometheus")["data"]
+    assert yaml.safe_load(config["alerts.yml"]) == rules
+    assert yaml.safe_load(config["prometheus.yml"])["rule_files"] == ["/etc/prometheus/alerts.yml"]
+    assert list(of_kind(render(EVERYTHING), "PrometheusRule")) == []
+    [rule] = of_kind(render({"alerts": {"prometheusRule": True, "labels": {"release": "p"}}}), "PrometheusRule")
+    assert rule["spec"] == rules and rule["metadata"]["labels"]["release"] == "p"
+
+
 REFUSED: list[tuple[Object, str]] = [
     ({"operator": {"replica": 2}}, "replica"),
     ({"operator": {"replicas": "two"}}, "/operator/replicas"),

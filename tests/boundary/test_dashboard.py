@@ -2,8 +2,10 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
+import yaml
 
 from hack.generate import dashboard
 from kubeswarm_api import metrics
@@ -12,6 +14,8 @@ from kubeswarm_api import metrics
 TARGET_LABELS = {"swarm", "node", "pod", "namespace", "job"}
 BY_NAME = {metric.name: metric for metric in metrics.ALL}
 QUERIES = list(dashboard.queries(dashboard.build()))
+ALERTS = dashboard.PATH.parents[1] / "files" / "alerts.yaml"
+RULES = [rule for group in yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
 
 
 def series(name: str) -> metrics.Metric | None:
@@ -24,19 +28,32 @@ def series(name: str) -> metrics.Metric | None:
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.panel)
 def test_a_query_uses_known_metrics_and_labels(query: dashboard.Query) -> None:
-    names = set(re.findall(r"kubeswarm_\w+", query.expression))
+    check(query.expression)
+
+
+def check(expression: str) -> None:
+    names = set(re.findall(r"kubeswarm_\w+", expression))
     assert names
     known: set[str] = set(TARGET_LABELS)
     for name in names:
         metric = series(name)
         assert metric is not None, f"{name} is in no table"
         known |= set(metric.labels) | ({"le"} if name.endswith("_bucket") else set())
-        rated = re.search(rf"rate\({name}\b", query.expression) is not None
+        rated = re.search(rf"(rate|increase)\({name}\b", expression) is not None
         counter = metric.kind == "counter" or name.endswith(("_bucket", "_sum", "_count"))
         assert counter or not rated, f"{name} is a gauge: it has no rate"
-    used = {label.strip() for group in re.findall(r"by \(([^)]*)\)", query.expression) for label in group.split(",")}
-    used |= set(re.findall(r"[{,]\s*(\w+)=", query.expression))
+    used = {label.strip() for group in re.findall(r"by \(([^)]*)\)", expression) for label in group.split(",")}
+    used |= set(re.findall(r"[{,]\s*(\w+)=", expression))
     assert used <= known
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_an_alert_uses_known_metrics_and_labels(rule: dict[str, Any]) -> None:
+    check(rule["expr"])
+    shown = set(re.findall(r"\$labels\.(\w+)", json.dumps(rule["annotations"])))
+    kept = re.findall(r"by \(([^)]*)\)", rule["expr"])
+    assert shown <= {label.strip() for group in kept for label in group.split(",")}
+    assert rule["labels"]["severity"] in ("info", "warning", "critical")
 
 
 def test_every_metric_is_shown() -> None:

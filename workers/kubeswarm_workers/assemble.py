@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from kubeswarm_api import names
 from kubeswarm_api.node_config import NodeConfig
 from kubeswarm_workers import config as configuration
-from kubeswarm_workers import heldout
+from kubeswarm_workers import gaming, heldout, history
 from kubeswarm_workers.attest import spool
 from kubeswarm_workers.environments.launch import launch
 from kubeswarm_workers.environments.process import EnvironmentProcess
@@ -47,6 +47,7 @@ def assemble(
     progress, ahead = resume(place, learner)
     report.samples.before = report.samples.now = progress.samples
     report.show(progress)
+    report.gaming = gaming.resumed(history.read(place.history, progress.round))
 
     started = launch(training.environment, training.seed, training.evaluation.items, place)
     environment = EnvironmentProcess(started, report.environment_failed)

@@ -7,12 +7,14 @@ from kubeswarm_api.errors import InvalidConfig
 from kubeswarm_api.rollouts import Completion, Group
 from kubeswarm_workers import heldout
 from kubeswarm_workers.environments.contract import Answers, Prompt, Score, Unscored
+from kubeswarm_workers.episode import Episode
 from kubeswarm_workers.heldout import HeldOut
 from kubeswarm_workers.node import HELD_OUT_SAMPLES, Node
-from kubeswarm_workers.rollout.sampling import Request, Sampled
+from kubeswarm_workers.rollout.sampling import Request
 from kubeswarm_workers.seeds import seed_of
 from kubeswarm_workers.stopping import Stopped
 from kubeswarm_workers.tally import Tally
+from kubeswarm_workers.turns import play
 
 log = logging.getLogger(__name__)
 
@@ -36,17 +38,19 @@ def requests_of(node: Node, prompts: Sequence[Prompt], samples: int, *purpose: s
 
 
 def scores_of(
-    node: Node, prompts: Sequence[Prompt], sampled: Sequence[Sequence[Sampled]]
-) -> list[list[tuple[Sampled, Score]]]:
+    node: Node, prompts: Sequence[Prompt], sampled: Sequence[Sequence[Episode]]
+) -> list[list[tuple[Episode, Score]]]:
     """The completions of each prompt that could be scored, with their scores; the others are logged and left out."""
     if node.stopping():
         raise Stopped
     answers = [
-        Answers(prompt.task, prompt.item, tuple(node.text.decode(each.tokens) for each in group))
+        Answers(prompt.task, prompt.item, tuple(each.transcript for each in group if not each.failed))
         for prompt, group in zip(prompts, sampled, strict=True)
     ]
-    kept: list[list[tuple[Sampled, Score]]] = []
-    for prompt, group, scored in zip(prompts, sampled, node.environment.score(answers), strict=True):
+    kept: list[list[tuple[Episode, Score]]] = []
+    for prompt, group, found in zip(prompts, sampled, node.environment.score(answers), strict=True):
+        scores = iter(found)
+        scored = [each.failed or next(scores) for each in group]
         kept.append([(each, score) for each, score in zip(group, scored, strict=True) if isinstance(score, Score)])
         for failed in [each for each in scored if isinstance(each, Unscored)][:1]:
             extra = {"task": prompt.task, "item": prompt.item, "reason": failed.reason, "cause": failed.cause}
@@ -55,7 +59,7 @@ def scores_of(
 
 
 def groups_of(
-    node: Node, prompts: Sequence[Prompt], requests: Sequence[Request], sampled: Sequence[Sequence[Sampled]]
+    node: Node, prompts: Sequence[Prompt], requests: Sequence[Request], sampled: Sequence[Sequence[Episode]]
 ) -> tuple[list[Group], dict[str, Tally], list[list[dict[str, float]]]]:
     """The scored groups, what is to be said of each task, and by group the components of each completion's reward.
 
@@ -79,6 +83,7 @@ def groups_of(
                             logprobs=list(each.logprobs),
                             reward=score.reward,
                             truncated=each.truncated,
+                            given=list(each.given),
                         )
                         for each, score in scored
                     ],
@@ -93,5 +98,5 @@ def measure(node: Node, prompts: Sequence[Prompt], round: int) -> HeldOut | None
     None if not one answer could be scored.
     """
     requests = requests_of(node, prompts, HELD_OUT_SAMPLES, "held-out")
-    by_item = scores_of(node, prompts, node.pool.generate(requests))
+    by_item = scores_of(node, prompts, play(node, prompts, requests))
     return heldout.of([[score for _, score in scored] for scored in by_item if scored], round)

@@ -7,7 +7,7 @@ counts.
 import json
 from pathlib import Path
 
-from kubeswarm_api.reports import RoundReport
+from kubeswarm_api.reports import RoundReport, finished_rounds
 
 
 def append(path: Path, report: RoundReport) -> None:
@@ -19,3 +19,8 @@ def append(path: Path, report: RoundReport) -> None:
             if file.read(1) != b"\n":  # a line that a crash tore off
                 line = b"\n" + line
         file.write(line)
+
+
+def read(path: Path, last: int) -> list[RoundReport]:
+    """The rounds up to `last`."""
+    return finished_rounds(path.read_bytes(), last) if path.exists() else []

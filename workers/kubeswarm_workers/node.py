@@ -17,7 +17,7 @@ from kubeswarm_workers.weights import policy_digest
 
 NO_ADDRESS: Address = "0x" + "00" * 20
 STOP = "</answer>"
-#: Tokens of a prompt at most, where the model allows more.
+#: Tokens of a prompt, and of what the environment says after it, at most, where the model allows more.
 MAX_PROMPT = 2048
 #: Completions that one engine works on at a time; with the context it says how large its cache is.
 MAX_SEQUENCES = 256
@@ -78,7 +78,7 @@ def engine_spec(config: NodeConfig, learner: Learner) -> EngineSpec:
     return EngineSpec(
         model=config.model_dir,
         dtype=str(learner.policy.dtype).removeprefix("torch."),
-        context=min(learner.policy.context, MAX_PROMPT + training.rollout.max_tokens),
+        context=min(learner.policy.context, MAX_PROMPT + training.rollout.max_episode_tokens),
         sequences=min(MAX_SEQUENCES, training.algorithm.prompts * training.algorithm.group_size),
         max_tokens=training.rollout.max_tokens,
         temperature=training.rollout.temperature,

@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from kubeswarm_api import metrics as names
 from kubeswarm_api.records import REWARD_SCALE
 from kubeswarm_api.reports import HeldOutReport, NodeReport, Phase
+from kubeswarm_workers import gaming
+from kubeswarm_workers.environments.contract import FORMAT
 from kubeswarm_workers.metrics import ProcessFiles, Registry
 from kubeswarm_workers.ports import Exchange
 from kubeswarm_workers.progress import Progress, Samples
@@ -60,6 +63,7 @@ class Report:
         self.registry = Registry()
         self.samples = SampleCounters()
         self.registry.collectors.register(self.samples)
+        self.gaming = gaming.Watch()
         self._exchange: Exchange | None = None
         self._status = NodeReport(phase=Phase.STARTING, rounds=rounds)
         self.registry.gauge(names.TARGET_ROUNDS).set(rounds)
@@ -110,10 +114,28 @@ class Report:
         """Puts a round's means by task into the metrics."""
         gauges = {"reward": names.REWARD, "tokens": names.COMPLETION_TOKENS, "truncated": names.TRUNCATED}
         for task, tally in tasks.items():
-            for name, mean in tally.means().items():
-                self.registry.gauge(gauges[name]).labels(task).set(mean)
-            for component, mean in tally.component_means().items():
+            means, components = tally.means(), tally.component_means()
+            for name, metric in gauges.items():
+                if name in means:
+                    self.registry.gauge(metric).labels(task).set(means[name])
+            for component, mean in components.items():
                 self.registry.gauge(names.REWARD_COMPONENT).labels(task, component).set(mean)
+            if FORMAT in components:
+                self.registry.gauge(names.MALFORMED).labels(task).set(1.0 - components[FORMAT])
+            self._watch_for_gaming(task, tally)
+
+    def _watch_for_gaming(self, task: str, tally: Tally) -> None:
+        means = gaming.means_of(tally.values())
+        if means is None:
+            return
+        before = self.gaming.suspected.get(task)
+        self.gaming.add(task, means)
+        suspicion = self.gaming.suspected.get(task)
+        self.registry.gauge(names.REWARD_GAMED).labels(task).set(float(suspicion is not None))
+        if suspicion is not None and before is None:
+            log.warning("reward rises without right answers", extra={"task": task, **asdict(suspicion)})
+        elif before is not None and suspicion is None:
+            log.info("reward and right answers rise together again", extra={"task": task})
 
     def show_held_out(self, held_out: HeldOutReport | None) -> None:
         """Puts the held-out measurements into the report."""

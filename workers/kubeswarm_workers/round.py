@@ -21,6 +21,7 @@ from kubeswarm_workers.node import NO_ADDRESS, Node
 from kubeswarm_workers.progress import Progress, Samples
 from kubeswarm_workers.stopping import Stopped
 from kubeswarm_workers.tally import Tally
+from kubeswarm_workers.turns import play as play_episodes
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class Played:
         return RoundReport(
             round=record.round,
             reward=record.reward / REWARD_SCALE,
-            tasks={task: tally.means() | tally.component_means() for task, tally in self.own.tasks.items()},
+            tasks={task: tally.values() for task, tally in self.own.tasks.items()},
             samples=record.samples,
             tokens=record.tokens,
             taken=len(self.taken.groups),
@@ -105,8 +106,8 @@ def collect(node: Node, number: int, model: Digest) -> Collected:
     with node.report.timed("generate", seconds):
         prompts = node.environment.draw(node.config.index, number, algorithm.prompts)
         requests = requests_of(node, prompts, algorithm.group_size, node.config.index, number)
-        sampled = node.pool.generate(requests)
-    node.report.registry.counter(names.TOKENS).inc(sum(len(each.tokens) for group in sampled for each in group))
+        sampled = play_episodes(node, prompts, requests)
+    node.report.registry.counter(names.TOKENS).inc(sum(each.sampled for group in sampled for each in group))
     with node.report.timed("score", seconds):
         groups, tasks, components = groups_of(node, prompts, requests, sampled)
     batch = RolloutBatch(swarm_id=node.config.swarm_id, node_id=node.node_id, round=number, model=model, groups=groups)
@@ -179,7 +180,7 @@ def _take(node: Node, before: foreign.Reading, number: int) -> foreign.Taken:
         max_age=sharing.max_age_rounds,
         limit=sharing.external,
         group_size=training.algorithm.group_size,
-        max_tokens=training.rollout.max_tokens,
+        rollout=training.rollout,
         vocabulary=node.learner.policy.vocabulary,
     )
     batches = [(cursor, signed.batch) for cursor, signed in arrived]
@@ -212,5 +213,5 @@ def _record(node: Node, previous: RoundRecord | None, batch: RolloutBatch, model
         rollouts_root=to_hex(batch.root()),
         samples=len(completions),
         reward=round(REWARD_SCALE * mean),
-        tokens=sum(len(each.tokens) for each in completions),
+        tokens=sum(sum(each.sampled) for each in completions),
     )

@@ -8,6 +8,9 @@ from jinja2 import TemplateError
 
 from kubeswarm_workers.environments.contract import Turn
 
+#: Stands for an answer where only what comes behind it is looked for.
+ANSWER = "4f7c1d"
+
 
 class Text:
     """Wraps a tokenizer. The same turns give the same ids on every Node: foreign prompts are compared id by id.
@@ -24,6 +27,15 @@ class Text:
         with self._lock:
             text = self._templated(turns) if self._tokenizer.chat_template else plain(turns)
             return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def between(self, answer: Sequence[int], turns: Sequence[Turn]) -> tuple[int, ...]:
+        """The token ids between an answer and the next one: the answer's end, the environment's turns, and where the
+        next answer begins. An end that was sampled with `answer` is not repeated."""
+        conversation = [Turn("user", "?"), Turn("assistant", ANSWER), *turns]
+        with self._lock:
+            text = self._templated(conversation) if self._tokenizer.chat_template else plain(conversation)
+            ids = tuple(self._tokenizer(text.rpartition(ANSWER)[2], add_special_tokens=False)["input_ids"])
+        return ids[1:] if answer[-1:] == ids[:1] else ids
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of a completion, without special tokens."""

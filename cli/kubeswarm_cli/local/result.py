@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from rich.table import Table
 
 from kubeswarm_api import names
 from kubeswarm_api.base import Model
 from kubeswarm_api.records import REWARD_SCALE, RoundRecord
-from kubeswarm_api.reports import RoundReport
+from kubeswarm_api.reports import RoundReport, finished_rounds
 from kubeswarm_api.swarm import SwarmSpec
 from kubeswarm_cli.local.directory import RunDirectory, RunFile
 from kubeswarm_cli.local.view import decimal
@@ -75,7 +75,8 @@ def node_outcome(name: str, data: Path, rounds: int) -> NodeOutcome:
     """One Node's, from its volume's directory."""
     records = [RoundRecord.from_bytes(path.read_bytes()) for path in sorted((data / names.SPOOL).glob("[0-9]*.json"))]
     last = records[-1].round if records else 0
-    history = read_history(data / names.HISTORY, last)
+    lines = data / names.HISTORY
+    history = finished_rounds(lines.read_bytes(), last) if lines.exists() else []
     seconds: dict[str, float] = {}
     for report in history:
         for phase, value in report.seconds.items():
@@ -97,21 +98,6 @@ def node_outcome(name: str, data: Path, rounds: int) -> NodeOutcome:
         model=str(model) if last >= rounds and model.is_dir() else None,
         model_digest=records[-1].model_after if records else None,
     )
-
-
-def read_history(path: Path, last: int) -> list[RoundReport]:
-    """The rounds up to `last`, each once: of one that a crash made a Node play again the last line counts."""
-    if not path.exists():
-        return []
-    found: dict[int, RoundReport] = {}
-    for line in path.read_bytes().splitlines():
-        try:
-            report = RoundReport.model_validate_json(line)
-        except ValidationError:  # torn off by a crash
-            continue
-        if report.round <= last:
-            found[report.round] = report
-    return [found[number] for number in sorted(found)]
 
 
 def table(result: Outcome) -> Table:

@@ -103,8 +103,8 @@ def _of(node: str, round: int, origin: Literal["own", "foreign"], stored: Stored
             reward=completion.reward,
             components=stored.components[sample] if stored.components else {},
             truncated=completion.truncated,
-            tokens=len(completion.tokens),
-            mean_logprob=sum(completion.logprobs) / len(completion.logprobs),
+            tokens=sum(completion.sampled),
+            mean_logprob=sum(completion.logprobs) / sum(completion.sampled),
             prompt=stored.prompt,
             completion=stored.answers[sample],
         )

@@ -8,7 +8,7 @@ import torch
 
 from hack.bench.learner.setting import ALGORITHM, LORA, ROLLOUT, THREADS, Measured, Setting, rewards
 from kubeswarm_api.rollouts import Completion, Group
-from kubeswarm_workers.environments.contract import Answers, Prompt
+from kubeswarm_workers.environments.contract import Prompt, answers
 from kubeswarm_workers.environments.process import EnvironmentProcess
 from kubeswarm_workers.learn.model import Policy, load_tokenizer
 from kubeswarm_workers.learn.step import Learner
@@ -40,12 +40,12 @@ class Parts:
 
     def groups(self, prompts: Sequence[Prompt], sampled: Sequence[Sequence[Sampled]]) -> list[Group]:
         """The scored groups of a round; their mean reward and tokens are noted."""
-        answers = [
-            Answers(prompt.task, prompt.item, tuple(self.text.decode(each.tokens) for each in completions))
+        texts = [
+            answers(prompt.task, prompt.item, [self.text.decode(each.tokens) for each in completions])
             for prompt, completions in zip(prompts, sampled, strict=True)
         ]
         groups: list[Group] = []
-        scored = rewards(self.environment, answers)
+        scored = rewards(self.environment, texts)
         for prompt, completions, scores in zip(prompts, sampled, scored, strict=True):
             groups.append(
                 Group(

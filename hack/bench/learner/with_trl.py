@@ -11,7 +11,7 @@ from trl import GRPOConfig, GRPOTrainer  # pyright: ignore[reportPrivateImportUs
 
 from hack.bench.learner.setting import ALGORITHM, LORA, MAX_TOKENS, RATE, THREADS, Measured, Setting, drawn
 from hack.bench.learner.setting import rewards as setting_rewards
-from kubeswarm_workers.environments.contract import Answers
+from kubeswarm_workers.environments.contract import answers as answers_of
 
 
 class Clock(TrainerCallback):
@@ -46,7 +46,7 @@ def run(setting: Setting, folder: str) -> Measured:
 
     def reward(completions: list[list[dict[str, str]]], task: list[str], item: list[int], **_: Any) -> list[float]:
         answers = [completion[0]["content"] for completion in completions]
-        each = [Answers(name, number, (answer,)) for name, number, answer in zip(task, item, answers, strict=True)]
+        each = [answers_of(name, number, [answer]) for name, number, answer in zip(task, item, answers, strict=True)]
         scored = [reward for [reward] in setting_rewards(environment, each)]
         rewards.append(sum(scored) / len(scored))
         return scored

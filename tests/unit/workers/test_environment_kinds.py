@@ -8,7 +8,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from kubeswarm_workers.environments.contract import Answers, EnvironmentFailed, Score, Turn, Unscored
+from kubeswarm_workers.environments.contract import EnvironmentFailed, Score, Turn, Unscored, answers
 from kubeswarm_workers.environments.split import Split
 from tests.unit.workers.conftest import environment_of
 
@@ -54,7 +54,7 @@ def coded(folder: Path, *functions: dict[str, Any]) -> dict[str, Any]:
 
 def one(environment: Split, *texts: str) -> list[Score | Unscored]:
     prompt = environment.draw(0, 1, 1)[0]
-    return environment.score([Answers(prompt.task, prompt.item, texts)])[0]
+    return environment.score([answers(prompt.task, prompt.item, texts)])[0]
 
 
 def right(environment: Split) -> str:

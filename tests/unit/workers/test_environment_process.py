@@ -9,7 +9,7 @@ import pytest
 
 from kubeswarm_api import names
 from kubeswarm_api.spec_environment import Environment
-from kubeswarm_workers.environments.contract import FAILURES, Answers, EnvironmentFailed, Score, Unscored
+from kubeswarm_workers.environments.contract import FAILURES, Answers, EnvironmentFailed, Score, Unscored, answers
 from kubeswarm_workers.environments.launch import Launch, launch
 from kubeswarm_workers.environments.process import FAILURES_IN_A_ROW, EnvironmentProcess
 from kubeswarm_workers.place import Place
@@ -56,7 +56,7 @@ def obedient(tmp_path: Path, failures: Counter[str], **limits: float) -> Environ
 
 
 def group(item: int, *texts: str) -> Answers:
-    return Answers("dataset", item, texts)
+    return answers("dataset", item, texts)
 
 
 @pytest.mark.parametrize(
@@ -76,9 +76,9 @@ def test_one_of_512_is_lost_and_the_others_keep_their_rewards(
     failures: Counter[str] = Counter()
     environment = obedient(tmp_path, failures)
     try:
-        answers = [group(item, *("x" * (index + 1) for index in range(8))) for item in range(64)]
-        answers[5] = group(5, "x", "xx", "xxx", text, "xxxxx", "xxxxxx", "xxxxxxx", "xxxxxxxx")
-        scored = environment.score(answers)
+        asked = [group(item, *("x" * (index + 1) for index in range(8))) for item in range(64)]
+        asked[5] = group(5, "x", "xx", "xxx", text, "xxxxx", "xxxxxx", "xxxxxxx", "xxxxxxxx")
+        scored = environment.score(asked)
     finally:
         environment.close()
     for item, scores in enumerate(scored):
@@ -175,8 +175,8 @@ def test_the_process_gives_what_the_environment_gives() -> None:
     try:
         assert remote.draw(0, 1, 3) == environment.draw(0, 1, 3)
         assert remote.held_out() == environment.held_out()
-        answers = [Answers("needle_haystack", 4, ("<answer>x</answer>", "nothing"))]
-        assert remote.score(answers) == environment.score(answers)
+        asked = [answers("needle_haystack", 4, ("<answer>x</answer>", "nothing"))]
+        assert remote.score(asked) == environment.score(asked)
         with pytest.raises(EnvironmentFailed, match="unknown task"):
             remote.prompt("nothing", 1)
     finally:

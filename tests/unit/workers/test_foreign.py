@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from kubeswarm_api.rollouts import Completion, Group, RolloutBatch
-from kubeswarm_workers.environments.contract import Answers, Score
+from kubeswarm_api.spec_training import Rollout
+from kubeswarm_workers.environments.contract import Score
+from kubeswarm_workers.environments.contract import answers as answered
 from kubeswarm_workers.environments.split import Split
 from kubeswarm_workers.learn import foreign
 from kubeswarm_workers.learn.foreign import Reading, Rules, Taken
@@ -31,7 +33,7 @@ def rules(text: Text, **changes: object) -> Rules:
         "max_age": 3,
         "limit": 4,
         "group_size": 4,
-        "max_tokens": 40,
+        "rollout": Rollout(max_tokens=40),
         "vocabulary": 98,
     }
     return Rules(**{**standard, **changes})
@@ -43,7 +45,7 @@ def honest(environment: Split, text: Text, round: int, count: int, node: str = O
     for prompt in environment.draw(7, round, count):
         right = right_answer(environment, prompt.task, prompt.item)
         answers = (f"<answer>{right}</answer>", "<answer>zzz</answer>")
-        [scores] = environment.score([Answers(prompt.task, prompt.item, answers)])
+        [scores] = environment.score([answered(prompt.task, prompt.item, answers)])
         tokens = [list(text._tokenizer(answer)["input_ids"]) for answer in answers]
         groups.append(
             Group(

@@ -11,10 +11,12 @@ import pytest
 from kubeswarm_api import names
 from kubeswarm_api.records import RoundRecord, check_chain
 from kubeswarm_api.reports import NodeReport, Phase
+from kubeswarm_workers import stored
 from kubeswarm_workers.learn import checkpoint
 from kubeswarm_workers.place import Place
 from tests.unit.workers import trainers
 from tests.unit.workers.conftest import SPELLING
+from tests.unit.workers.test_turns import GUESS
 
 pytestmark = pytest.mark.engine
 ROUNDS = 4
@@ -135,3 +137,23 @@ def test_more_rounds_later_go_on_where_it_ended(
             trainer.wait_for("training complete", 1 if rounds == 2 else 2)
             assert trainer.terminate() == 0
     assert trainers.records(place) == trainers.records(undisturbed[0])
+
+
+def test_episodes_of_several_turns(tiny_model: Path, tmp_path: Path) -> None:
+    """Learner and sampler agree on the sampled tokens, with the environment's words between them."""
+    place = trainers.fresh_place(tmp_path)
+    trainers.configure(place, tiny_model, GUESS, 2, turns=3)
+    with trainers.running(place, "trainer", place.root / "log") as trainer:
+        trainer.wait_for("training complete")
+        gaps = [entry["mismatch"]["local"]["gap"] for entry in trainer.entries("round finished")]
+        metrics = get(place, "metrics").decode()
+        assert trainer.terminate() == 0
+    assert len(gaps) == 2 and max(gaps) < 1e-4
+    completions = [
+        each
+        for round in (1, 2)
+        for stored_group in stored.read(place.stored_rounds, round).own
+        for each in stored_group.group.completions
+    ]
+    assert sum(bool(each.given) for each in completions) > 16
+    assert sample(metrics, "kubeswarm_trainer_tokens_total") == sum(sum(each.sampled) for each in completions)

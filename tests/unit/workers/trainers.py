@@ -34,14 +34,16 @@ def fresh_place(root: Path) -> Place:
         return place
 
 
-def configure(place: Place, model: Path, environment: dict[str, Any], rounds: int, workers: int = 0) -> None:
+def configure(
+    place: Place, model: Path, environment: dict[str, Any], rounds: int, workers: int = 0, turns: int = 1
+) -> None:
     """Writes the Node's configuration."""
     training = {
         "model": {"image": "unused"},
         "environment": environment,
         "rounds": rounds,
         "algorithm": {"prompts": 4, "groupSize": 4, "learningRate": 3e-4},
-        "rollout": {"maxTokens": 24, "workers": workers},
+        "rollout": {"maxTokens": 24, "workers": workers, "maxTurns": turns},
         "evaluation": {"items": 4, "every": 2},
     }
     node = {

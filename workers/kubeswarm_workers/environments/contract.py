@@ -30,6 +30,10 @@ class Turn:
     content: str
 
 
+#: What comes after a prompt: an assistant's turn, and in an environment that goes on its turn and the next answer, ...
+Transcript = tuple[Turn, ...]
+
+
 @dataclass(frozen=True)
 class Prompt:
     """An item of a task, and the conversation that asks for its answer. (task, item) determines the turns."""
@@ -83,11 +87,20 @@ Scored = Score | Unscored
 
 @dataclass(frozen=True)
 class Answers:
-    """Completions of one item, as text."""
+    """Completions of one item; each transcript ends with the assistant's turn."""
 
     task: str
     item: int
-    texts: tuple[str, ...]
+    transcripts: tuple[Transcript, ...]
+
+
+def answers(task: str, item: int, texts: Sequence[str]) -> Answers:
+    """Completions of one turn each."""
+    return Answers(task, item, tuple((Turn("assistant", text),) for text in texts))
+
+
+#: What the environment says next: turns of the user's, none where the episode is over.
+Stepped = tuple[Turn, ...] | Unscored
 
 
 class Environment(Protocol):
@@ -103,6 +116,11 @@ class Environment(Protocol):
 
     def prompt(self, task: str, item: int) -> Prompt:
         """A training prompt by name. Raises EnvironmentFailed if there is none, or it is held out."""
+        ...
+
+    def step(self, answers: Sequence[Answers]) -> list[list[Stepped]]:
+        """What each unfinished completion is answered with. It follows from the transcript alone: the environment
+        keeps no episode, so that one can be gone on with in another process and checked on another Node."""
         ...
 
     def score(self, answers: Sequence[Answers]) -> list[list[Scored]]:

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from kubeswarm_workers.environments.contract import (
     FAILURES,
@@ -19,12 +19,15 @@ from kubeswarm_workers.environments.contract import (
     Prompt,
     Score,
     Scored,
+    Stepped,
     Turn,
     Unscored,
 )
 from kubeswarm_workers.environments.launch import Launch
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 PIPE_BYTES = 1 << 16
@@ -69,11 +72,11 @@ class EnvironmentProcess:
 
     def score(self, answers: Sequence[Answers]) -> list[list[Scored]]:
         """See `contract.Environment`. All of them in one round trip, unless the process breaks on the way."""
-        with self._lock:
-            scored = self._score_all(answers)
-        for each in (each for group in scored for each in group if isinstance(each, Unscored)):
-            self._on_failure(each.reason)
-        return scored
+        return self._each("score", answers, _score)
+
+    def step(self, answers: Sequence[Answers]) -> list[list[Stepped]]:
+        """See `contract.Environment`; as `score`."""
+        return self._each("step", answers, _turns)
 
     def close(self) -> None:
         """Ends the process and what it started."""
@@ -84,60 +87,70 @@ class EnvironmentProcess:
             self._process = None
             self._rest = b""
 
-    def _score_all(self, answers: Sequence[Answers]) -> list[list[Scored]]:
-        scored: list[list[Scored]] = []
+    def _each(
+        self, call: str, answers: Sequence[Answers], read: Callable[[dict[str, Any]], Result]
+    ) -> list[list[Result | Unscored]]:
+        """A call with a result for each completion, `read` from its JSON data."""
+        results: list[list[Result | Unscored]] = []
         broken = 0
-        while len(scored) < len(answers):
-            if broken == FAILURES_IN_A_ROW:
-                cause = f"the environment's process broke {broken} times in a row"
-                scored.append([Unscored("given_up", cause) for _ in answers[len(scored)].texts])
-                continue
-            try:
-                for each in self._score(answers[len(scored) :]):
-                    scored.append(each)
-                    broken = 0
-            except Broken as error:
-                broken += 1
-                scored.append(self._one_by_one(answers[len(scored)], error))
-            except EnvironmentFailed as error:  # it doesn't start any more
-                scored.append([Unscored("error", str(error)) for _ in answers[len(scored)].texts])
-        return scored
+        with self._lock:
+            while len(results) < len(answers):
+                group = answers[len(results)]
+                if broken == FAILURES_IN_A_ROW:
+                    cause = f"the environment's process broke {broken} times in a row"
+                    results.append([Unscored("given_up", cause) for _ in group.transcripts])
+                    continue
+                try:
+                    for each in self._stream(call, answers[len(results) :], read):
+                        results.append(each)
+                        broken = 0
+                except Broken as error:
+                    broken += 1
+                    results.append(self._one_by_one(call, answers[len(results)], read, error))
+                except EnvironmentFailed as error:  # it doesn't start any more
+                    results.append([Unscored("error", str(error)) for _ in group.transcripts])
+        for each in (each for group in results for each in group if isinstance(each, Unscored)):
+            self._on_failure(each.reason)
+        return results
 
-    def _one_by_one(self, group: Answers, error: Broken) -> list[Scored]:
+    def _one_by_one(
+        self, call: str, group: Answers, read: Callable[[dict[str, Any]], Result], error: Broken
+    ) -> list[Result | Unscored]:
         """The group that broke the process: its completions one at a time, so that only the guilty are lost."""
-        if len(group.texts) == 1:
+        if len(group.transcripts) == 1:
             return [Unscored(error.reason, str(error))]
-        scored: list[Scored] = []
+        results: list[Result | Unscored] = []
         broken = 0
-        for text in group.texts:
+        for each in group.transcripts:
             if broken == FAILURES_IN_A_ROW:
-                scored.append(Unscored("given_up", f"the environment's process broke {broken} times in a row"))
+                results.append(Unscored("given_up", f"the environment's process broke {broken} times in a row"))
                 continue
             try:
-                scored += next(self._score([Answers(group.task, group.item, (text,))]))
+                results += next(self._stream(call, [Answers(group.task, group.item, (each,))], read))
                 broken = 0
             except Broken as again:
                 broken += 1
-                scored.append(Unscored(again.reason, str(again)))
+                results.append(Unscored(again.reason, str(again)))
             except EnvironmentFailed as again:
-                scored.append(Unscored("error", str(again)))
-        return scored
+                results.append(Unscored("error", str(again)))
+        return results
 
-    def _score(self, answers: Sequence[Answers]) -> Iterator[list[Scored]]:
-        """The groups' scores as they come. Raises Broken at the first that does not."""
-        request = {"call": "score", "args": [[each.task, each.item, list(each.texts)] for each in answers]}
-        self._send(request)
+    def _stream(
+        self, call: str, answers: Sequence[Answers], read: Callable[[dict[str, Any]], Result]
+    ) -> Iterator[list[Result | Unscored]]:
+        """The groups' results as they come. Raises Broken at the first that does not."""
+        self._send({"call": call, "args": [_answers_json(each) for each in answers]})
         for group in answers:
             answer = self._receive(self._launch.score_seconds)
             if "error" in answer:
                 self._broke("protocol", answer["error"])
             try:
-                scored = [_scored(each) for each in answer["ok"]]
+                results = [_failure(each) or read(each) for each in answer["ok"]]
             except (KeyError, TypeError, ValueError) as error:
-                self._broke("protocol", f"not a list of scores: {error}")
-            if len(scored) != len(group.texts):
-                self._broke("protocol", f"{len(scored)} scores of {len(group.texts)} completions")
-            yield scored
+                self._broke("protocol", f"not a list of results of {call}: {error}")
+            if len(results) != len(group.transcripts):
+                self._broke("protocol", f"{len(results)} results of {len(group.transcripts)} completions")
+            yield results
 
     def _call(self, name: str, *args: object) -> Any:
         """One call that is answered with one line. Raises EnvironmentFailed."""
@@ -229,9 +242,25 @@ def _prompt(data: dict[str, Any]) -> Prompt:
     return Prompt(data["task"], data["item"], tuple(Turn(**turn) for turn in data["turns"]))
 
 
-def _scored(data: dict[str, Any]) -> Scored:
-    if "reason" in data:
-        if data["reason"] not in FAILURES:
-            raise ValueError(f"unknown reason {data['reason']!r}")
-        return Unscored(data["reason"], str(data["cause"]))
+def _answers_json(group: Answers) -> list[Any]:
+    transcripts = [[[turn.role, turn.content] for turn in each] for each in group.transcripts]
+    return [group.task, group.item, transcripts]
+
+
+def _failure(data: dict[str, Any]) -> Unscored | None:
+    if "reason" not in data:
+        return None
+    if data["reason"] not in FAILURES:
+        raise ValueError(f"unknown reason {data['reason']!r}")
+    return Unscored(data["reason"], str(data["cause"]))
+
+
+def _turns(data: dict[str, Any]) -> tuple[Turn, ...]:
+    turns = tuple(Turn(str(turn["role"]), str(turn["content"])) for turn in data["turns"])
+    if any(turn.role != "user" for turn in turns):
+        raise ValueError("a step's turns are the user's")
+    return turns
+
+
+def _score(data: dict[str, Any]) -> Score:
     return Score(float(data["reward"]), {str(name): float(value) for name, value in data["components"].items()})

@@ -12,7 +12,7 @@ import reasoning_gym
 
 from kubeswarm_workers.environments import reward
 from kubeswarm_workers.environments.context import Context
-from kubeswarm_workers.environments.contract import Score, Turn
+from kubeswarm_workers.environments.contract import Score, Transcript, Turn
 from kubeswarm_workers.environments.split import Task
 from kubeswarm_workers.seeds import seed_of
 
@@ -74,9 +74,10 @@ class ReasoningSource:
             ]
         return (*turns, Turn("user", self._question(task, item)))
 
-    def score(self, task: str, item: int, texts: Sequence[str]) -> list[Score]:
+    def score(self, task: str, item: int, transcripts: Sequence[Transcript]) -> list[Score]:
         """strict: the weighted parts; partial: the dataset's own scorer, which pays for answers that are not right."""
         entry, dataset = self._entry(task, item), self._data[task]
+        texts = [transcript[-1].content for transcript in transcripts]
 
         def own(answer: str) -> float:
             return float(dataset.score_answer(answer, entry))

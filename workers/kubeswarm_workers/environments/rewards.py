@@ -2,20 +2,30 @@
 
 import asyncio
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 from kubeswarm_workers.environments import sandbox
 from kubeswarm_workers.environments.context import Context, function
-from kubeswarm_workers.environments.contract import COMPONENT, MAX_COMPONENTS, STRICT, Score, Scored, Turn, Unscored
+from kubeswarm_workers.environments.contract import (
+    COMPONENT,
+    MAX_COMPONENTS,
+    STRICT,
+    Score,
+    Scored,
+    Transcript,
+    Turn,
+    Unscored,
+)
 from kubeswarm_workers.environments.reward import weighted
 from kubeswarm_workers.environments.rows import Row, field
 
-#: (row, conversation, completions) to scores.
-Reward = Callable[[Row, Sequence[Turn], Sequence[str]], Sequence[Scored]]
-#: (row, conversation, completions) to a number and more named numbers for each; None where it doesn't apply.
-Function = Callable[[Row, Sequence[Turn], Sequence[str]], Sequence[tuple[float, dict[str, float]] | None]]
+#: (row, the prompt's turns, completions) to scores.
+Reward = Callable[[Row, Sequence[Turn], Sequence[Transcript]], Sequence[Scored]]
+#: The same to a number and more named numbers for each completion; None where it doesn't apply.
+Function = Callable[[Row, Sequence[Turn], Sequence[Transcript]], Sequence[tuple[float, dict[str, float]] | None]]
 
 
 def reward_of(spec: Mapping[str, Any], fields: Mapping[str, str], context: Context) -> Reward:
@@ -30,14 +40,18 @@ def reward_of(spec: Mapping[str, Any], fields: Mapping[str, str], context: Conte
 def match(spec: Mapping[str, Any], fields: Mapping[str, str]) -> Reward:
     """Format, similarity and equality of the answer's text, without regard to case and space around it."""
 
-    def reward(row: Row, turns: Sequence[Turn], texts: Sequence[str]) -> list[Scored]:
+    def reward(row: Row, turns: Sequence[Turn], transcripts: Sequence[Transcript]) -> list[Scored]:
         expected = str(field(row, fields["answer"])).strip()
         right = expected.casefold()
         return [
             weighted(
-                text, expected, lambda answer: float(answer.casefold() == right), spec["reward"], spec["answerTags"]
+                transcript[-1].content,
+                expected,
+                lambda answer: float(answer.casefold() == right),
+                spec["reward"],
+                spec["answerTags"],
             )
-            for text in texts
+            for transcript in transcripts
         ]
 
     return reward
@@ -47,25 +61,29 @@ def program(spec: Mapping[str, Any]) -> Reward:
     """The share of tests that the completion's program passes; strict where it passes all."""
     limits = sandbox.Limits(seconds=spec["seconds"], memory=spec["memoryMebibytes"] << 20)
 
-    def reward(row: Row, turns: Sequence[Turn], texts: Sequence[str]) -> list[Scored]:
+    def reward(row: Row, turns: Sequence[Turn], transcripts: Sequence[Transcript]) -> list[Scored]:
         tests = [sandbox.Case(str(each["input"]), str(each["output"])) for each in field(row, spec["tests"])]
-        return [sandbox.score(text, tests, limits) for text in texts]
+        return [sandbox.score(each[-1].content, tests, limits) for each in transcripts]
 
     return reward
 
 
-def coded(module: ModuleType, specs: Sequence[Mapping[str, Any]], fields: Mapping[str, str]) -> Reward:
-    """The weighted sum of functions of the module, each also a component under its name."""
-    functions = [(spec, adapted(function(module, spec["name"]), fields)) for spec in specs]
+def coded(
+    module: ModuleType, specs: Sequence[Mapping[str, Any]], fields: Mapping[str, str], steps: bool = False
+) -> Reward:
+    """The weighted sum of functions of the module, each also a component under its name. `steps`: completions may
+    have several turns."""
+    functions = [(spec, adapted(function(module, spec["name"]), fields, steps)) for spec in specs]
 
-    def reward(row: Row, turns: Sequence[Turn], texts: Sequence[str]) -> list[Scored]:
-        totals = [0.0] * len(texts)
-        components: list[dict[str, float]] = [{} for _ in texts]
-        applied = [False] * len(texts)
+    def reward(row: Row, turns: Sequence[Turn], transcripts: Sequence[Transcript]) -> list[Scored]:
+        count = len(transcripts)
+        totals = [0.0] * count
+        components: list[dict[str, float]] = [{} for _ in transcripts]
+        applied = [False] * count
         for spec, call in functions:
-            results = call(row, turns, texts)
-            if len(results) != len(texts):
-                raise ValueError(f"{spec['name']} gave {len(results)} rewards for {len(texts)} completions")
+            results = call(row, turns, transcripts)
+            if len(results) != count:
+                raise ValueError(f"{spec['name']} gave {len(results)} rewards for {count} completions")
             for index, result in enumerate(results):
                 if result is None:
                     continue
@@ -86,23 +104,40 @@ def coded(module: ModuleType, specs: Sequence[Mapping[str, Any]], fields: Mappin
     return reward
 
 
-def adapted(call: Callable[..., Any], fields: Mapping[str, str]) -> Function:
+def adapted(call: Callable[..., Any], fields: Mapping[str, str], steps: bool = False) -> Function:
     """The function behind one signature, whichever of the two it has."""
-    return _verl(call, fields) if "solution_str" in inspect.signature(call).parameters else _trl(call, fields)
+    return _verl(call, fields) if "solution_str" in inspect.signature(call).parameters else _trl(call, fields, steps)
 
 
-def _trl(call: Callable[..., Any], fields: Mapping[str, str]) -> Function:
-    """TRL's: lists of prompts and completions and of each column; conversations where the prompt is one."""
+def named(values: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers among `values` as components: names in lower case, with _ for what a name can't hold."""
+    found = {
+        re.sub(r"[^a-z0-9_]", "_", name.lower()).lstrip("_0123456789")[:32]: value for name, value in values.items()
+    }
+    numbers = {name: float(value) for name, value in found.items() if name and isinstance(value, int | float | bool)}
+    return dict(list(numbers.items())[:MAX_COMPONENTS])
 
-    def scored(row: Row, turns: Sequence[Turn], texts: Sequence[str]) -> list[tuple[float, dict[str, float]] | None]:
-        columns = {name: [value] * len(texts) for name, value in row.items() if name not in ("prompt", "completion")}
-        if isinstance(field(row, fields["prompt"]), str):
-            prompts: list[Any] = [turns[-1].content] * len(texts)
-            completions: list[Any] = list(texts)
+
+def messages(turns: Sequence[Turn]) -> list[dict[str, str]]:
+    """Turns as TRL and chat templates have them."""
+    return [{"role": turn.role, "content": turn.content} for turn in turns]
+
+
+def _trl(call: Callable[..., Any], fields: Mapping[str, str], steps: bool) -> Function:
+    """TRL's: lists of prompts and completions and of each column; conversations where the prompt is one, and where a
+    completion has several turns."""
+
+    def scored(
+        row: Row, turns: Sequence[Turn], transcripts: Sequence[Transcript]
+    ) -> list[tuple[float, dict[str, float]] | None]:
+        count = len(transcripts)
+        columns = {name: [value] * count for name, value in row.items() if name not in ("prompt", "completion")}
+        if isinstance(field(row, fields["prompt"]), str) and not steps:
+            prompts: list[Any] = [turns[-1].content] * count
+            completions: list[Any] = [each[-1].content for each in transcripts]
         else:
-            messages = [{"role": turn.role, "content": turn.content} for turn in turns]
-            prompts = [messages] * len(texts)
-            completions = [[{"role": "assistant", "content": text}] for text in texts]
+            prompts = [messages(turns)] * count
+            completions = [messages(each) for each in transcripts]
         result = call(prompts=prompts, completions=completions, **columns)
         rewards = asyncio.run(result) if inspect.iscoroutine(result) else result
         return [None if each is None else (float(each), {}) for each in rewards]
@@ -111,7 +146,8 @@ def _trl(call: Callable[..., Any], fields: Mapping[str, str]) -> Function:
 
 
 def _verl(call: Callable[..., Any], fields: Mapping[str, str]) -> Function:
-    """verl's: one completion at a time, the answer as ground_truth; a number, or a map with "score" and more."""
+    """verl's: one completion at a time, the answer as ground_truth; a number, or a map with "score" and more. Several
+    turns are one text, those of the environment among them."""
 
     def one(row: Row, text: str) -> tuple[float, dict[str, float]]:
         result = call(
@@ -125,4 +161,4 @@ def _verl(call: Callable[..., Any], fields: Mapping[str, str]) -> Function:
         more = {str(name): float(value) for name, value in result.items() if isinstance(value, int | float | bool)}
         return float(result["score"]), more
 
-    return lambda row, turns, texts: [one(row, text) for text in texts]
+    return lambda row, turns, transcripts: [one(row, "\n".join(turn.content for turn in each)) for each in transcripts]

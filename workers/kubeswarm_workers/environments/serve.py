@@ -1,9 +1,9 @@
 """The environment's own process: one JSON request a line in, JSON answers out, one a line.
 
 First line: {"kind": ..., "spec": {...}, "seed": ..., "heldOutItems": ..., "files": directory, "memory": bytes}. Then
-{"call": name, "args": [...]}. Answers are {"ok": value} or {"error": text}. The call "score" has a line for each group
-of completions, in order, as soon as it is there: the trainer's deadline is for each, and what hangs can be told from
-what doesn't. The process ends with its standard input.
+{"call": name, "args": [...]}. Answers are {"ok": value} or {"error": text}. The calls "score" and "step" have a line
+for each group of completions, in order, as soon as it is there: the trainer's deadline is for each, and what hangs can
+be told from what doesn't. The process ends with its standard input.
 
 It runs under the environment's own interpreter (see `venv`), so it needs the standard library and the kind's package.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from kubeswarm_workers.environments.context import Context
-from kubeswarm_workers.environments.contract import Answers, Environment, Scored, Unscored
+from kubeswarm_workers.environments.contract import Answers, Environment, Score, Stepped, Turn, Unscored
 from kubeswarm_workers.environments.split import Source, Split
 
 #: Where the source of each kind is made: module and name, called with (spec, context).
@@ -28,6 +28,8 @@ KINDS = {
     "reasoningGym": ("reasoning", "ReasoningSource"),
     "dataset": ("table", "dataset"),
     "python": ("table", "python"),
+    "verifiers": ("verifiers_kind", "source"),
+    "openEnv": ("open_env", "OpenEnvSource"),
 }
 
 
@@ -38,20 +40,24 @@ def build(kind: str, spec: dict[str, Any], context: Context) -> Environment:
     return Split(source(spec, context), context.seed, context.held_out_items)
 
 
-def scored_json(scored: Scored) -> dict[str, Any]:
-    """A score or a failure as JSON data."""
-    if isinstance(scored, Unscored):
-        return {"reason": scored.reason, "cause": scored.cause}
-    return {"reward": scored.reward, "components": dict(scored.components)}
+def result_json(result: Score | Stepped) -> dict[str, Any]:
+    """A score, a step or a failure as JSON data."""
+    if isinstance(result, Unscored):
+        return {"reason": result.reason, "cause": result.cause}
+    if isinstance(result, Score):
+        return {"reward": result.reward, "components": dict(result.components)}
+    return {"turns": [asdict(turn) for turn in result]}
 
 
 def answers_to(environment: Environment, request: dict[str, Any]) -> Iterator[Any]:
     """The values that one call is answered with."""
     call, args = request["call"], request["args"]
-    if call == "score":
-        for task, item, texts in args:
-            [scored] = environment.score([Answers(task, item, tuple(texts))])
-            yield [scored_json(each) for each in scored]
+    if call in ("score", "step"):
+        answer = environment.score if call == "score" else environment.step
+        for task, item, transcripts in args:
+            group = Answers(task, item, tuple(tuple(Turn(*turn) for turn in each) for each in transcripts))
+            [results] = answer([group])
+            yield [result_json(each) for each in results]
     elif call == "prompt":
         yield asdict(environment.prompt(*args))
     elif call == "draw":

@@ -8,9 +8,18 @@ import hashlib
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar, runtime_checkable
 
-from kubeswarm_workers.environments.contract import Answers, EnvironmentFailed, Prompt, Scored, Turn, Unscored
+from kubeswarm_workers.environments.contract import (
+    Answers,
+    EnvironmentFailed,
+    Prompt,
+    Scored,
+    Stepped,
+    Transcript,
+    Turn,
+    Unscored,
+)
 from kubeswarm_workers.seeds import seed_of
 
 
@@ -36,9 +45,21 @@ class Source(Protocol):
         """The conversation that asks for the item's answer; its last turn is the question."""
         ...
 
-    def score(self, task: str, item: int, texts: Sequence[str]) -> Sequence[Scored]:
+    def score(self, task: str, item: int, transcripts: Sequence[Transcript]) -> Sequence[Scored]:
         """Scores of some completions of one item. May raise anything: then each is tried by itself."""
         ...
+
+
+@runtime_checkable
+class Stepping(Protocol):
+    """What a source has to give beside, if an episode of it can have more than one answer."""
+
+    def step(self, task: str, item: int, transcript: Transcript) -> Sequence[Turn]:
+        """What the transcript's last answer is answered with; nothing where the episode is over. May raise anything."""
+        ...
+
+
+Result = TypeVar("Result")
 
 
 class Split:
@@ -118,23 +139,34 @@ class Split:
 
     def score(self, answers: Sequence[Answers]) -> list[list[Scored]]:
         """Group by group; where a group raises, completion by completion."""
-        return [score_group(self.source.score, each) for each in answers]
+        return [attempt(self.source.score, each) for each in answers]
+
+    def step(self, answers: Sequence[Answers]) -> list[list[Stepped]]:
+        """Completion by completion; a source without steps is over after one answer."""
+        return [attempt(self._step, each) for each in answers]
+
+    def _step(self, task: str, item: int, transcripts: Sequence[Transcript]) -> list[tuple[Turn, ...]]:
+        if not isinstance(self.source, Stepping):
+            return [()] * len(transcripts)
+        return [tuple(self.source.step(task, item, each)) for each in transcripts]
 
 
-def score_group(score: Callable[[str, int, Sequence[str]], Sequence[Scored]], group: Answers) -> list[Scored]:
-    """The scores of one item's completions; what raises for all of them is asked for each alone."""
+def attempt(
+    call: Callable[[str, int, Sequence[Transcript]], Sequence[Result]], group: Answers
+) -> list[Result | Unscored]:
+    """What `call` gives for one item's completions; what raises for all of them is asked for each alone."""
     try:
-        scored = list(score(group.task, group.item, group.texts))
-        if len(scored) != len(group.texts):
-            raise ValueError(f"{len(scored)} rewards for {len(group.texts)} completions: return one for each")
-        return scored
+        results: list[Result | Unscored] = list(call(group.task, group.item, group.transcripts))
+        if len(results) != len(group.transcripts):
+            raise ValueError(f"{len(results)} rewards for {len(group.transcripts)} completions: return one for each")
+        return results
     except MemoryError as error:
         cause = Unscored("memory", str(error) or "out of memory")
     except (Exception, RecursionError, SystemExit) as error:
         cause = Unscored("error", f"{type(error).__name__}: {error}"[:500])
-    if len(group.texts) == 1:
+    if len(group.transcripts) == 1:
         return [cause]
-    return [score_group(score, Answers(group.task, group.item, (text,)))[0] for text in group.texts]
+    return [attempt(call, Answers(group.task, group.item, (each,)))[0] for each in group.transcripts]
 
 
 def _digest(question: str) -> bytes:

@@ -1,12 +1,12 @@
 """Rows as tasks: of a dataset's file, or of a Python function."""
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kubeswarm_workers.environments.context import Context, function
-from kubeswarm_workers.environments.contract import Scored, Turn
-from kubeswarm_workers.environments.rewards import Reward, coded, reward_of
+from kubeswarm_workers.environments.contract import Scored, Transcript, Turn
+from kubeswarm_workers.environments.rewards import Reward, coded, messages, reward_of
 from kubeswarm_workers.environments.rows import Row, field, read
 from kubeswarm_workers.environments.split import Task
 from kubeswarm_workers.seeds import seed_of
@@ -57,9 +57,24 @@ class TableSource:
         """The instruction, then the row's own messages."""
         return (*self._instruction, *self._messages(self._rows[task][item], item))
 
-    def score(self, task: str, item: int, texts: Sequence[str]) -> Sequence[Scored]:
+    def score(self, task: str, item: int, transcripts: Sequence[Transcript]) -> Sequence[Scored]:
         """What the reward gives for the row."""
-        return self._reward(self._rows[task][item], self.turns(task, item), texts)
+        return self._reward(self._rows[task][item], self.turns(task, item), transcripts)
+
+
+class SteppingTable(TableSource):
+    """Implements `split.Stepping`: `call(messages, **columns)` gives the user's next message, None at the end."""
+
+    def __init__(self, call: Callable[..., Any], **table: Any) -> None:
+        super().__init__(**table)
+        self._call = call
+
+    def step(self, task: str, item: int, transcript: Transcript) -> list[Turn]:
+        """What the function says."""
+        row = self._rows[task][item]
+        columns = {name: value for name, value in row.items() if name not in ("prompt", "messages")}
+        said = self._call(messages=messages([*self.turns(task, item), *transcript]), **columns)
+        return [] if said is None else [Turn("user", str(said))]
 
 
 def shuffled(count: int, seed: int) -> list[int]:
@@ -83,5 +98,11 @@ def python(spec: Mapping[str, Any], context: Context) -> TableSource:
     fields = {"prompt": "prompt", "answer": "answer"}
     if rows and "task" in rows[0]:
         fields["task"] = "task"
-    reward = coded(module, spec["functions"], fields)
-    return TableSource(rows, fields, spec["instruction"], reward, context.seed)
+    table = {
+        "rows": rows,
+        "fields": fields,
+        "instruction": spec["instruction"],
+        "reward": coded(module, spec["functions"], fields, steps="step" in spec),
+        "seed": context.seed,
+    }
+    return SteppingTable(function(module, spec["step"]), **table) if "step" in spec else TableSource(**table)

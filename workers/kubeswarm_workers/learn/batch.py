@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from kubeswarm_api.rollouts import Group
+from kubeswarm_api.rollouts import Group, sampled
 from kubeswarm_api.spec_algorithm import Algorithm
 from kubeswarm_workers.learn.advantages import advantages
 from kubeswarm_workers.learn.aggregation import token_weights
@@ -23,14 +23,21 @@ Origin = Literal["local", "external"]
 class Sample:
     """A completion to learn from: token ids and the sampler's log-probabilities, both of shape (T,), and its reward.
 
+    Tokens that the environment put there (`given`, see rollouts.Completion) are read, and never learnt.
     The advantage, and the weight of each token in the loss, follow from the whole batch: see `valued` and `weighed`.
     """
 
     tokens: tuple[int, ...]
     behaviour: tuple[float, ...]
     reward: float
+    given: tuple[int, ...] = ()
     advantage: float = 0.0
     weight: float = 0.0
+
+    @property
+    def learnt(self) -> list[int]:
+        """Which tokens the loss is over, as indices."""
+        return [index for index, own in enumerate(sampled(len(self.tokens), self.given)) if own]
 
 
 @dataclass(frozen=True)
@@ -44,12 +51,12 @@ class Row:
     @property
     def length(self) -> int:
         """Tokens of the packed row."""
-        return len(self.prompt) + self.learnt
+        return len(self.prompt) + sum(len(sample.tokens) for sample in self.samples)
 
     @property
     def learnt(self) -> int:
-        """Completion tokens: what the loss is over."""
-        return sum(len(sample.tokens) for sample in self.samples)
+        """Sampled tokens: what the loss is over."""
+        return sum(len(sample.learnt) for sample in self.samples)
 
     @property
     def rewards(self) -> list[float]:
@@ -67,7 +74,10 @@ def rows_of(groups: Sequence[Group], origin: Origin) -> list[Row]:
     return [
         Row(
             tuple(group.prompt_tokens),
-            tuple(Sample(tuple(each.tokens), tuple(each.logprobs), each.reward) for each in group.completions),
+            tuple(
+                Sample(tuple(each.tokens), tuple(each.logprobs), each.reward, tuple(each.given))
+                for each in group.completions
+            ),
             origin,
         )
         for group in groups
@@ -82,7 +92,7 @@ def valued(rows: Sequence[Row], algorithm: Algorithm) -> list[Row]:
 
 def weighed(rows: Sequence[Row], algorithm: Algorithm, max_tokens: int) -> list[Row]:
     """The same rows, a group each, with the weights of their tokens; they are the whole of one optimiser step."""
-    lengths = [[len(sample.tokens) for sample in row.samples] for row in rows]
+    lengths = [[len(sample.learnt) for sample in row.samples] for row in rows]
     weights = token_weights(lengths, algorithm.choices().aggregation, max_tokens)
     return [_with(row, "weight", group) for row, group in zip(rows, weights, strict=True)]
 
@@ -118,10 +128,10 @@ def micro_batches(rows: Sequence[Row], tokens: int) -> list[list[Row]]:
 
 @dataclass(frozen=True)
 class Tensors:
-    """B packed rows, padded on the right to L tokens, with N completion tokens in all.
+    """B packed rows, padded on the right to L tokens, with N sampled tokens in all.
 
     attend_B_1_L_L is True where a query (third axis) sees a key; rows_N and columns_N say where the hidden state is
-    that predicts each completion token; sequences_N numbers the completions from 0.
+    that predicts each sampled token; sequences_N numbers the completions from 0.
     """
 
     tokens_B_L: Tensor
@@ -152,7 +162,7 @@ def collate(rows: Sequence[Row], device: torch.device) -> Tensors:
             ids += sample.tokens
             where += range(length, length + len(sample.tokens))
             part += [number] * len(sample.tokens)
-            places += [(index, length - 1), *((index, column) for column in range(start, len(ids) - 1))]
+            places += [(index, start + at - 1 if at else length - 1) for at in sample.learnt]
         padding = longest - len(ids)
         tokens.append(ids + [0] * padding)
         positions.append(where + [0] * padding)
@@ -162,17 +172,21 @@ def collate(rows: Sequence[Row], device: torch.device) -> Tensors:
     causal_L_L = torch.ones(longest, longest, dtype=torch.bool).tril()
     attend_B_L_L = causal_L_L & ((keys_B_1_L == 0) | ((keys_B_1_L == queries_B_L_1) & (keys_B_1_L > 0)))
     attend_B_L_L = attend_B_L_L | torch.eye(longest, dtype=torch.bool)
-    samples = [(row, sample) for row in rows for sample in row.samples]
+    learnt = [
+        (number, row, sample, at)
+        for number, (row, sample) in enumerate((row, sample) for row in rows for sample in row.samples)
+        for at in sample.learnt
+    ]
     return Tensors(
         torch.tensor(tokens, device=device),
         torch.tensor(positions, device=device),
         attend_B_L_L[:, None].to(device),
         torch.tensor([row for row, _ in places], device=device),
         torch.tensor([column for _, column in places], device=device),
-        torch.tensor([token for _, sample in samples for token in sample.tokens], device=device),
-        torch.tensor([value for _, sample in samples for value in sample.behaviour], device=device),
-        torch.tensor([sample.advantage for _, sample in samples for _ in sample.tokens], device=device),
-        torch.tensor([sample.weight for _, sample in samples for _ in sample.tokens], device=device),
-        torch.tensor([number for number, (_, sample) in enumerate(samples) for _ in sample.tokens], device=device),
-        torch.tensor([row.origin == "local" for row, sample in samples for _ in sample.tokens], device=device),
+        torch.tensor([sample.tokens[at] for _, _, sample, at in learnt], device=device),
+        torch.tensor([sample.behaviour[at] for _, _, sample, at in learnt], device=device),
+        torch.tensor([sample.advantage for _, _, sample, _ in learnt], device=device),
+        torch.tensor([sample.weight for _, _, sample, _ in learnt], device=device),
+        torch.tensor([number for number, _, _, _ in learnt], device=device),
+        torch.tensor([row.origin == "local" for _, row, _, _ in learnt], device=device),
     )

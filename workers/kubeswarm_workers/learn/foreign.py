@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from kubeswarm_api.rollouts import Group, RolloutBatch
+from kubeswarm_api.rollouts import Completion, Group, RolloutBatch
+from kubeswarm_api.spec_training import Rollout
 from kubeswarm_workers.environments.contract import Answers, Environment, EnvironmentFailed, Score, Unscored
+from kubeswarm_workers.episode import transcripts
 from kubeswarm_workers.seeds import seed_of
 from kubeswarm_workers.text import Text
 
@@ -26,7 +28,7 @@ class Rules:
     max_age: int
     limit: int
     group_size: int
-    max_tokens: int
+    rollout: Rollout
     vocabulary: int
 
 
@@ -152,7 +154,7 @@ def refuse_batch(batch: RolloutBatch, seen: set[tuple[str, int]], rules: Rules) 
 
 def refuse_group(group: Group, rules: Rules, environment: Environment, text: Text) -> str | None:
     """Why a group is refused, or None. Its prompt must be what the environment gives, its rewards what it scores."""
-    if not all(_well_formed(each.tokens, each.logprobs, rules) for each in group.completions):
+    if not all(_well_formed(each, rules) for each in group.completions):
         return "schema"
     if not 2 <= len(group.completions) <= rules.group_size:
         return "environment"
@@ -160,8 +162,10 @@ def refuse_group(group: Group, rules: Rules, environment: Environment, text: Tex
         prompt = environment.prompt(group.task, group.item)
         if text.encode(prompt.turns) != tuple(group.prompt_tokens):
             return "environment"
-        texts = tuple(text.decode(each.tokens) for each in group.completions)
-        [scores] = environment.score([Answers(group.task, group.item, texts)])
+        found = transcripts(group, environment, text)
+        if found is None:
+            return "environment"
+        [scores] = environment.score([Answers(group.task, group.item, tuple(found))])
     except EnvironmentFailed:
         return "environment"
     if any(isinstance(score, Unscored) for score in scores):
@@ -173,12 +177,15 @@ def refuse_group(group: Group, rules: Rules, environment: Environment, text: Tex
     return None if agree else "reward"
 
 
-def _well_formed(tokens: Sequence[int], logprobs: Sequence[float], rules: Rules) -> bool:
+def _well_formed(completion: Completion, rules: Rules) -> bool:
+    bounds = [0, *completion.given, len(completion.tokens)]
+    answers = [end - first for first, end in zip(bounds[::2], bounds[1::2], strict=True)]
     return (
-        0 < len(tokens) <= rules.max_tokens
-        and len(tokens) == len(logprobs)
-        and all(0 <= token < rules.vocabulary for token in tokens)
-        and all(math.isfinite(value) and value <= REWARD_TOLERANCE for value in logprobs)
+        len(answers) <= rules.rollout.max_turns
+        and all(0 < length <= rules.rollout.max_tokens for length in answers)
+        and len(completion.tokens) == len(completion.logprobs)
+        and all(0 <= token < rules.vocabulary for token in completion.tokens)
+        and all(math.isfinite(value) and value <= REWARD_TOLERANCE for value in completion.logprobs)
     )
 
 

@@ -122,7 +122,7 @@ class Learner:
 
         Rows without an advantage add nothing but their tokens to the loss, and are left out, unless there is a KL term.
         """
-        rows = weighed(rows, self.algorithm, self.rollout.max_tokens) if rows else []
+        rows = weighed(rows, self.algorithm, self.rollout.max_episode_tokens) if rows else []
         wanted = [row for row in rows if row.informative or self.algorithm.kl_coefficient]
         return micro_batches(wanted, self.algorithm.tokens_per_micro_batch)
 
