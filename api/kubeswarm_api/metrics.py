@@ -49,6 +49,12 @@ REWARD_GAMED = Metric(
     "1 while a task's mean reward has risen and its share of right answers (strict) has not risen with it.",
     ("task",),
 )
+TASK_EMPHASIS = Metric(
+    "kubeswarm_trainer_task_emphasis",
+    "gauge",
+    "By how much the curriculum changes a task's weight: 1 where it is right half of the time.",
+    ("task",),
+)
 ENVIRONMENT_FAILURES = Metric(
     "kubeswarm_trainer_environment_failures_total",
     "counter",

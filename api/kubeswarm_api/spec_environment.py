@@ -219,6 +219,17 @@ class Limits(Model):
     )
 
 
+class Curriculum(Model):
+    """Draws tasks more often that are right about as often as wrong, by each Node's own measurements."""
+
+    floor: float = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description="What a task keeps of its weight where it is always right, or always wrong.",
+    )
+
+
 class Environment(OneOf):
     """Where prompts and rewards come from: exactly one kind, in a process of its own."""
 
@@ -233,6 +244,10 @@ class Environment(OneOf):
         default=None, description="The Python that it runs in. Left out: the worker's own."
     )
     limits: Limits = Field(default_factory=Limits, description="What its process may take.")
+    curriculum: Curriculum | None = Field(
+        default=None,
+        description="Follow the tasks' measured difficulty. Left out: the weights alone say how often each is drawn.",
+    )
 
     def kind(self) -> tuple[str, dict[str, Any]]:
         """The kind that is set, as it is spelt in a spec, and what stands under it, with all defaults."""

@@ -97,6 +97,8 @@ ROWS: dict[str, tuple[Panel, ...]] = {
               description="A reward that rises while its strict part doesn't is being gamed."),
         Panel("Reward is being gamed", ((_now(m.REWARD_GAMED, by="node, task"), "{{node}} {{task}}"),),
               description="1 while the mean reward has risen and the share of right answers has not risen with it."),
+        Panel("Curriculum: factor of a task's weight",
+              ((_now(m.TASK_EMPHASIS, by="node, task"), "{{node}} {{task}}"),)),
         Panel("Share of completions that are malformed", ((_now(m.MALFORMED, by="node, task", how="avg"),
                                                            "{{node}} {{task}}"),), unit="percentunit"),
         Panel("Parts of the reward",

@@ -54,6 +54,7 @@ class Progress:
     groups_taken: int = 0
     foreign_dropped: dict[str, int] = field(default_factory=dict)
     reading: Reading = field(default_factory=Reading)
+    means: dict[str, float] = field(default_factory=dict)  # by task, see `curriculum`
 
     def to_json(self) -> dict[str, Any]:
         """For a checkpoint's state."""
@@ -67,6 +68,7 @@ class Progress:
             "foreignDropped": self.foreign_dropped,
             "cursor": self.reading.cursor,
             "pending": sorted([cursor, *indices] for cursor, indices in self.reading.pending.items()),
+            "means": self.means,
             "seen": sorted([node, round] for node, round in self.reading.seen),
         }
 
@@ -81,6 +83,7 @@ class Progress:
             tokens=data["tokens"],
             groups_taken=data["groupsTaken"],
             foreign_dropped=data["foreignDropped"],
+            means=data["means"],
             reading=Reading(
                 cursor=data["cursor"],
                 pending={cursor: tuple(indices) for cursor, *indices in data["pending"]},

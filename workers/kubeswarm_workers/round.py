@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -13,6 +13,7 @@ from kubeswarm_api.errors import InvalidBatch
 from kubeswarm_api.records import NO_DIGEST, REWARD_SCALE, Digest, RoundRecord
 from kubeswarm_api.reports import RoundReport
 from kubeswarm_api.rollouts import Group, RolloutBatch, SignedBatch
+from kubeswarm_workers import curriculum
 from kubeswarm_workers.gather import groups_of, requests_of
 from kubeswarm_workers.learn import foreign
 from kubeswarm_workers.learn.batch import rows_of
@@ -96,15 +97,15 @@ class Played:
         )
 
 
-def collect(node: Node, number: int, model: Digest) -> Collected:
+def collect(node: Node, number: int, model: Digest, means: Mapping[str, float]) -> Collected:
     """Samples and scores the round `number` with the policy `model`, which the engines hold.
 
-    May run beside an update: it touches nothing of the learner. Raises Stopped.
+    `means`: by task, for the curriculum. May run beside an update: it touches nothing of the learner. Raises Stopped.
     """
     algorithm = node.config.training.algorithm
     seconds: dict[str, float] = {}
     with node.report.timed("generate", seconds):
-        prompts = node.environment.draw(node.config.index, number, algorithm.prompts)
+        prompts = node.environment.draw(node.config.index, number, algorithm.prompts, _emphasis(node, means))
         requests = requests_of(node, prompts, algorithm.group_size, node.config.index, number)
         sampled = play_episodes(node, prompts, requests)
     node.report.registry.counter(names.TOKENS).inc(sum(each.sampled for group in sampled for each in group))
@@ -112,6 +113,16 @@ def collect(node: Node, number: int, model: Digest) -> Collected:
         groups, tasks, components = groups_of(node, prompts, requests, sampled)
     batch = RolloutBatch(swarm_id=node.config.swarm_id, node_id=node.node_id, round=number, model=model, groups=groups)
     return Collected(batch, sum(map(len, sampled)), tasks, seconds, components)
+
+
+def _emphasis(node: Node, means: Mapping[str, float]) -> dict[str, float]:
+    wanted = node.config.training.environment.curriculum
+    if wanted is None:
+        return {}
+    factors = curriculum.emphasis(means, wanted.floor)
+    for task, factor in factors.items():
+        node.report.registry.gauge(names.TASK_EMPHASIS).labels(task).set(factor)
+    return factors
 
 
 def play(node: Node, before: Progress, collected: Collected) -> Played:
@@ -142,6 +153,7 @@ def play(node: Node, before: Progress, collected: Collected) -> Played:
         groups_taken=before.groups_taken + len(taken.groups),
         foreign_dropped=dict(Counter(before.foreign_dropped) + taken.dropped),
         reading=taken.reading,
+        means=curriculum.measured(before.means, collected.tasks),
     )
     return Played(progress, record, collected, update, seconds, taken)
 

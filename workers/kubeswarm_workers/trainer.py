@@ -72,11 +72,11 @@ class Trainer:
         model = to_hex(node.model_digest())
         collected = self._ahead
         if collected is None:
-            collected = collect(node, number, model)
+            collected = collect(node, number, model, self._progress.means)
             self._admit(collected)
         later = None
         if node.config.training.asynchronous.max_staleness and number < node.config.training.rounds:
-            later = beside.submit(collect, node, number + 1, model)
+            later = beside.submit(collect, node, number + 1, model, self._progress.means)
         played = play(node, self._progress, collected)
         self._progress = played.progress
         self._ahead = None

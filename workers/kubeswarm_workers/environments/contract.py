@@ -106,8 +106,9 @@ Stepped = tuple[Turn, ...] | Unscored
 class Environment(Protocol):
     """Pure in its arguments: the same call gives the same answer in any process, on any Node."""
 
-    def draw(self, node: int, round: int, count: int) -> list[Prompt]:
-        """The training prompts of one round of one Node; never a held-out one."""
+    def draw(self, node: int, round: int, count: int, emphasis: Mapping[str, float] = {}) -> list[Prompt]:
+        """The training prompts of one round of one Node; never a held-out one. `emphasis`: a factor of a task's
+        weight, 1 where it has none."""
         ...
 
     def held_out(self) -> list[Prompt]:

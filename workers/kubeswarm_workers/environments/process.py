@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from kubeswarm_workers.environments.contract import (
@@ -58,9 +58,9 @@ class EnvironmentProcess:
         self._rest = b""
         self._lock = threading.Lock()  # rollouts and foreign groups are scored by threads of their own
 
-    def draw(self, node: int, round: int, count: int) -> list[Prompt]:
+    def draw(self, node: int, round: int, count: int, emphasis: Mapping[str, float] = {}) -> list[Prompt]:
         """See `contract.Environment`."""
-        return [_prompt(each) for each in self._call("draw", node, round, count)]
+        return [_prompt(each) for each in self._call("draw", node, round, count, dict(emphasis))]
 
     def held_out(self) -> list[Prompt]:
         """See `contract.Environment`."""

@@ -103,12 +103,12 @@ class Split:
     def _trainable(self, task: str, item: int) -> bool:
         return self._question(task, item) not in self._excluded[task]
 
-    def draw(self, node: int, round: int, count: int) -> list[Prompt]:
+    def draw(self, node: int, round: int, count: int, emphasis: Mapping[str, float] = {}) -> list[Prompt]:
         """`count` prompts, tasks by weight; no number twice in a round unless the task has too few."""
         chance = random.Random(seed_of("draw", self._seed, node, round))  # noqa: S311
         tasks = self.source.tasks
         names = list(tasks)
-        weights = [task.weight for task in tasks.values()]
+        weights = [task.weight * emphasis.get(name, 1.0) for name, task in tasks.items()]
         drawn: list[tuple[str, int]] = []
         refused = 0
         while len(drawn) < count:
