@@ -62,6 +62,10 @@ test-unit: setup  ## Pure functions, workers with real torch, Ray, vLLM and NATS
 	$(PYTEST) tests/unit/workers/test_pool.py -m engine
 	$(PYTEST) tests/unit/workers/test_trainer.py -m engine
 
+.PHONY: test-long
+test-long: setup  ## Campaigns that take too long for `make test`: SIGKILL at many points (KILLS_SEED=0)
+	$(PYTEST) tests/long
+
 .PHONY: test-contracts
 test-contracts: setup eas-sdk  ## Foundry tests, then the Python client and the attestor against anvil
 	$(MAKE) -C contracts test
@@ -119,3 +123,19 @@ bench-operator: setup  ## The operator beside KubeRay on one API server with kwo
 bench-chain: setup  ## Gas beside other ways of recording, dollars on a rollup, records a second; into docs/benchmarks
 	$(MAKE) -C contracts gas
 	$(RUN)/python -m hack.bench.chain
+
+.PHONY: bench-learner bench-gpu bench-gpu-prepare
+BENCH_LEARNER ?= --seeds 3 --rounds 4 --prompts 8 --group-size 8 --max-tokens 24
+bench-learner: setup  ## The learner beside TRL, Hugging Face's generate() and its bound; into docs/benchmarks
+	$(RUN)/python -m hack.bench.learner $(BENCH_LEARNER)
+
+# vLLM for CUDA excludes that for CPUs: an environment of its own.
+CUDA_VENV := $(BUILD)/venv-cuda
+BENCH_GPU ?= --seeds 3 --rounds 12 --prompts 32 --group-size 16 --max-tokens 24
+bench-gpu-prepare: $(BUILD)/.venv-cuda-stamp  ## Fetch what bench-gpu needs; it and the machine's cache can be moved along
+	$(CUDA_VENV)/bin/python -m hack.bench.learner --prepare
+$(BUILD)/.venv-cuda-stamp: uv.lock $(wildcard pyproject.toml */pyproject.toml) | $(filter $(BUILD)/%,$(UV))
+	UV_PROJECT_ENVIRONMENT=$(CUDA_VENV) $(UV) sync --frozen --all-packages --extra cuda
+	touch $@
+bench-gpu: $(BUILD)/.venv-cuda-stamp  ## The same on a CUDA machine, in bfloat16, without network once prepared
+	$(CUDA_VENV)/bin/python -m hack.bench.learner $(BENCH_GPU) --result learner-gpu.json

@@ -13,6 +13,7 @@ Level = Literal["token", "sequence"]
 Surrogate = Literal["clip", "cispo", "unclipped"]
 Aggregation = Literal["token", "sequence", "constant", "prompt"]
 CorrectionKind = Literal["none", "tis", "mis", "icepop", "clip"]
+KlEstimator = Literal["k3", "unbiased"]
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,12 @@ class Choices:
     floor: float = 0.0
 
 
-#: Sources, in order: Shao et al., arXiv 2402.03300, eq. 3, with the token mean of DAPO and without the division by the
-#: standard deviation and without the KL term, as Liu et al. advise; Liu et al., arXiv 2503.20783, section 3.1; Yu et
-#: al., arXiv 2503.14476, eq. 8 (its shaping of overlong rewards belongs to the environment); Zheng et al., arXiv
-#: 2507.18071, eq. 5 and section 5.1; Chen et al., arXiv 2506.13585, eq. 4, as ScaleRL sets it (Khatri et al., arXiv
-#: 2510.13786, section 4: ratio to the generator, cut at 5, prompt average, batch normalisation, zero-variance filter);
-#: Ahmadian et al., arXiv 2402.14740, eq. 8; Williams, Machine Learning 8 (1992), with the batch's mean as baseline.
+#: Sources, in order: Shao et al., arXiv 2402.03300, with the token mean of DAPO and without the division by the
+#: standard deviation and without the KL term, as Liu et al. advise; Liu et al., arXiv 2503.20783; Yu et al., arXiv
+#: 2503.14476 (its shaping of overlong rewards belongs to the environment); Zheng et al., arXiv 2507.18071, eq. 5 and
+#: section 5.1; Chen et al., arXiv 2506.13585, as ScaleRL sets it (Khatri et al., arXiv 2510.13786: ratio to the
+#: generator, cut at 5, prompt average, batch normalisation, zero-variance filter); Ahmadian et al., arXiv 2402.14740;
+#: Williams, Machine Learning 8 (1992), with the batch's mean as baseline.
 PRESETS: dict[Preset, Choices] = {
     "grpo": Choices("group", "none", "token", "clip", "token"),
     "dr_grpo": Choices("group", "none", "token", "clip", "constant"),

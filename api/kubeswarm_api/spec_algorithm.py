@@ -180,11 +180,21 @@ class Algorithm(Model):
         default=0.0,
         ge=0,
         le=10,
-        description="Weight of the KL divergence from the base model (k3 estimator). Over 0 it costs a forward pass, "
-        "and without a low-rank adapter a second copy of the model.",
+        description="Weight of the KL divergence from the base model. Over 0 it costs a forward pass, and without a "
+        "low-rank adapter a second copy of the model.",
+    )
+    kl_estimator: presets.KlEstimator = Field(
+        default="k3",
+        description="How it is estimated. k3: never negative, with a biased gradient; unbiased: k3 times the "
+        "policy's over the sampler's probability, whose gradient is that of the divergence.",
     )
     drop_zero_variance: bool | None = Field(
         default=None, description="Leave out groups whose rewards are all equal, instead of counting their tokens."
+    )
+    drop_truncated: bool = Field(
+        default=False,
+        description="Leave out completions that ended at rollout.maxTokens (overlong filtering). Their rewards stay in "
+        "the baseline of the others.",
     )
     min_mean_reward: float | None = Field(
         default=None, ge=-1000, le=1000, description="Leave out groups with a lower mean reward: too hard."

@@ -99,4 +99,5 @@ def measure(node: Node, prompts: Sequence[Prompt], round: int) -> HeldOut | None
     """
     requests = requests_of(node, prompts, HELD_OUT_SAMPLES, "held-out")
     by_item = scores_of(node, prompts, play(node, prompts, requests))
-    return heldout.of([[score for _, score in scored] for scored in by_item if scored], round)
+    scores = [(prompt.task, [score for _, score in scored]) for prompt, scored in zip(prompts, by_item, strict=True)]
+    return heldout.of([(task, each) for task, each in scores if each], round)

@@ -2,9 +2,11 @@
 
 import json
 import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self
 
 from kubeswarm_api.encoding import canonical_json
 from kubeswarm_api.reports import HeldOutReport
@@ -12,40 +14,55 @@ from kubeswarm_workers.durable import replace_file
 from kubeswarm_workers.environments.contract import Score
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """Means over the held-out items whose completions could be scored, after `round`.
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """Over the items whose completions could be scored.
 
     `reward_error` and `exact_error` are half the width of a 95 % interval of the mean over items: an item's completions
     are not independent of one another. `exact` is the mean of the component "strict", None where there is none.
     """
 
-    round: int
     items: int
     reward: float
     exact: float | None
     reward_error: float = 0.0
     exact_error: float = 0.0
 
+    @classmethod
+    def of(cls, scored: Sequence[Sequence[Score]]) -> Self:
+        """From each item's scores, of which there must be some."""
+        rewards = [statistics.fmean(score.reward for score in scores) for scores in scored]
+        strict = [
+            statistics.fmean(values)
+            for scores in scored
+            if (values := [score.strict for score in scores if score.strict is not None])
+        ]
+        return cls(
+            items=len(scored),
+            reward=statistics.fmean(rewards),
+            exact=statistics.fmean(strict) if strict else None,
+            reward_error=error(rewards),
+            exact_error=error(strict),
+        )
 
-def of(scored: Sequence[Sequence[Score]], round: int) -> HeldOut | None:
-    """The measurement from each item's scores; None without any."""
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut(Means):
+    """The measurement after `round`: of all items, and of each task's."""
+
+    round: int
+    tasks: dict[str, Means] = field(default_factory=dict)
+
+
+def of(scored: Sequence[tuple[str, Sequence[Score]]], round: int) -> HeldOut | None:
+    """The measurement from each item's task and scores; None without any."""
     if not scored:
         return None
-    rewards = [statistics.fmean(score.reward for score in scores) for scores in scored]
-    strict = [
-        statistics.fmean(values)
-        for scores in scored
-        if (values := [score.strict for score in scores if score.strict is not None])
-    ]
-    return HeldOut(
-        round=round,
-        items=len(scored),
-        reward=statistics.fmean(rewards),
-        exact=statistics.fmean(strict) if strict else None,
-        reward_error=error(rewards),
-        exact_error=error(strict),
-    )
+    tasks = {
+        task: Means.of([scores for each, scores in scored if each == task])
+        for task in sorted({task for task, _ in scored})
+    }
+    return HeldOut(round=round, tasks=tasks, **vars(Means.of([scores for _, scores in scored])))
 
 
 def error(values: Sequence[float]) -> float:
@@ -57,8 +74,12 @@ def read(path: Path, last_round: int) -> list[HeldOut]:
     """The measurements up to `last_round`, oldest first: what a lost checkpoint came after does not count."""
     if not path.exists():
         return []
-    entries = [HeldOut(**entry) for entry in json.loads(path.read_bytes())]
+    entries = [_parsed(**entry) for entry in json.loads(path.read_bytes())]
     return [entry for entry in entries if entry.round <= last_round]
+
+
+def _parsed(*, tasks: Mapping[str, Any] = MappingProxyType({}), **fields: Any) -> HeldOut:
+    return HeldOut(tasks={task: Means(**means) for task, means in tasks.items()}, **fields)
 
 
 def write(path: Path, measured: list[HeldOut]) -> None:

@@ -33,7 +33,8 @@ log = logging.getLogger(__name__)
 class SampleCounters:
     """The counters of completions, all from one value, so that they add up at every scrape.
 
-    Like every counter they count from the start of the process: what earlier ones did is taken off.
+    Like every counter they count from the start of the process: what earlier ones did is taken off. What was pending
+    at the start counts as produced again, so that produced = trained + dropped + pending holds of what is shown.
     """
 
     def __init__(self) -> None:
@@ -44,7 +45,7 @@ class SampleCounters:
         """The families of produced, trained, dropped and pending."""
         before, now = self.before, self.now
         produced = CounterMetricFamily(names.SAMPLES_PRODUCED.name, names.SAMPLES_PRODUCED.help)
-        produced.add_metric([], now.produced - before.produced)
+        produced.add_metric([], now.produced - before.produced + before.pending)
         trained = CounterMetricFamily(names.SAMPLES_TRAINED.name, names.SAMPLES_TRAINED.help, labels=["origin"])
         trained.add_metric(["local"], now.trained - before.trained)
         trained.add_metric(["external"], now.external - before.external)

@@ -72,10 +72,16 @@ class Played:
     seconds: dict[str, float]
     taken: foreign.Taken
 
+    @property
+    def staleness(self) -> int:
+        """Updates that the policy which sampled the own rollouts was behind the one that learnt from them: 0 or 1."""
+        return int(self.own.batch.model != self.record.model_before)
+
     def report(self) -> RoundReport:
         """For the history, when the round has ended."""
         record, update = self.record, self.update
         meters = {"loss": update.loss, "gradNorm": update.grad_norm, "learningRate": update.learning_rate}
+        meters["staleness"] = self.staleness
         for origin, reading in update.mismatch.items():
             meters |= {f"mismatch.{origin}.{name}": value for name, value in reading.rounded().items()}
         for origin, reasons in update.filtered.items():

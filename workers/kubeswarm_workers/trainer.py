@@ -1,8 +1,10 @@
 """The life of a Node's trainer between start and end: round after round, each written before it counts."""
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from kubeswarm_api import metrics as names
@@ -29,7 +31,7 @@ AHEAD = "ahead.json"
 
 
 class VolumeFailed(Exception):
-    """A round could not be written: the message says why, and what to do."""
+    """What a round leaves could not be written: the message says why, and what to do."""
 
 
 class Trainer:
@@ -64,7 +66,8 @@ class Trainer:
                 node.pool.resize(configuration.engines(configuration.read(self._place)))
                 self._play(beside)
                 self._measure(held_out, {})
-        export(node.learner.policy, self._base, self._place.trained_model, self._progress.round)
+        with self._on_volume("the trained model"):
+            export(node.learner.policy, self._base, self._place.trained_model, self._progress.round)
 
     def _play(self, beside: Executor) -> None:
         """One round, and with a staleness the rollouts of the next."""
@@ -88,7 +91,8 @@ class Trainer:
         self._write(played)
         self._sync(played.seconds)
         self._log(played)
-        history.append(self._place.history, played.report())
+        with self._on_volume("the history"):
+            history.append(self._place.history, played.report())
 
     def _admit(self, collected: Collected) -> None:
         """Counts rollouts as pending, and gives them to the others."""
@@ -105,17 +109,12 @@ class Trainer:
         with node.report.timed("checkpoint", played.seconds):
             tensors, randomness = snapshot.take(node.learner)
             state = {"progress": progress.to_json(), "random": randomness}
-            try:
+            with self._on_volume(f"round {progress.round}"):
                 stored.save(self._place.stored_rounds, stored.stored_round(node, played), node.config.keep)
                 files = {AHEAD: self._ahead.to_bytes()} if self._ahead else {}
                 keep = node.config.keep
                 directory = checkpoint.save(self._place.checkpoints, progress.round, tensors, state, files, keep)
                 spool.append(self._place.spool, played.record)
-            except OSError as error:
-                raise VolumeFailed(
-                    f"round {progress.round} can't be written ({error}): make room on the Node's volume (raise "
-                    f"storage.size or lower storage.keep); it goes on after round {progress.round - 1}, which is whole"
-                ) from error
         registry = node.report.registry
         registry.counter(names.ROUNDS).inc()
         registry.gauge(names.CHECKPOINT_BYTES).set(checkpoint.size(directory))
@@ -123,6 +122,16 @@ class Trainer:
         node.report.show_tasks(played.own.tasks)
         node.report.update(checkpoint=str(directory))
         node.report.show(progress)
+
+    @contextlib.contextmanager
+    def _on_volume(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise VolumeFailed(
+                f"{what} can't be written ({error}): make room on the Node's volume (raise storage.size or lower "
+                "storage.keep); it goes on after its newest checkpoint, which is whole"
+            ) from error
 
     def _sync(self, seconds: dict[str, float]) -> None:
         node = self._node
@@ -145,8 +154,9 @@ class Trainer:
                 result = measure(node, prompts, number)
             if result is not None:
                 self._measured.append(result)
-                heldout.write(self._place.held_out, self._measured)
-                log.info("held-out", extra={**vars(result), "seconds": seconds})
+                with self._on_volume("the held-out measurements"):
+                    heldout.write(self._place.held_out, self._measured)
+                log.info("held-out", extra={**asdict(result), "seconds": seconds})
         node.report.show_held_out(heldout.report_of(self._measured))
 
     def _log(self, played: Played) -> None:
@@ -161,6 +171,7 @@ class Trainer:
                 "gradNorm": round(update.grad_norm, 5),
                 "learningRate": update.learning_rate,
                 "mismatch": {origin: read.rounded() for origin, read in update.mismatch.items()},
+                "staleness": played.staleness,
                 "referenceKl": update.reference_kl,
                 "filtered": update.filtered,
                 "samples": record.samples,

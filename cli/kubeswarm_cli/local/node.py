@@ -113,6 +113,11 @@ class LocalNode:
         return self.report is not None and self.report.phase is Phase.COMPLETE
 
     @property
+    def failure(self) -> str:
+        """Why the trainer gave up, where starting it again mends nothing."""
+        return self.report.message if self.report is not None and self.report.phase is Phase.FAILED else ""
+
+    @property
     def attested(self) -> bool:
         """Whether nothing is missing on the chain, if there is one."""
         report = self.attestor_report

@@ -25,6 +25,9 @@ class HeldOutPoint(Model):
     exact: float | None = Field(description="Share answered right by a strict rule, where the environment has one.")
     reward_error: float = Field(default=0.0, description="Half the width of a 95 % interval over items.")
     exact_error: float = 0.0
+    tasks: dict[str, dict[str, float | None]] = Field(
+        default_factory=dict, description="The same of each task: items, reward, exact, reward_error, exact_error."
+    )
 
 
 class NodeOutcome(Model):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kubeswarm_api.encoding import digest, to_hex
 from kubeswarm_cli.cluster import Swarm
+from kubeswarm_cli.errors import CommandError
 from kubeswarm_cli.local import programs, view
 from kubeswarm_cli.local.directory import RunDirectory, RunFile
 from kubeswarm_cli.local.node import LocalNode
@@ -64,6 +65,8 @@ class Session:
             service.keep_alive()
         for node in self.nodes:
             node.look()
+            if node.failure:
+                raise CommandError(f"{node.name}: {node.failure}")
             for process in node.processes:
                 # A Node that is complete needs its attestor alone, and the cores are for those that are not.
                 if node.trained and process is not node.attestor:

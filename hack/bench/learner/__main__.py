@@ -19,7 +19,7 @@ from hack.cluster.layout import REPOSITORY, cache_folder
 from hack.console import Problem, exit_with, say
 from hack.images import model
 
-RESULT = REPOSITORY / "docs" / "benchmarks" / "learner.json"
+RESULTS = REPOSITORY / "docs" / "benchmarks"
 CONTESTANTS = {
     "trl": "TRL's GRPOTrainer",
     "workers": "KubeSwarm",
@@ -27,51 +27,61 @@ CONTESTANTS = {
     "bound": "bound: raw vLLM + raw torch",
 }
 MODULES = {"bound": "bound"}
+#: Of a run: default and meaning.
+SIZES = {
+    "rounds": (4, "rounds a run; the first one is not in the rates"),
+    "prompts": (8, "prompts a round"),
+    "group_size": (8, "completions a prompt"),
+    "max_tokens": (24, "tokens a completion at most"),
+}
 
 
 def main() -> int:
     """0 when every run ended."""
     options = _parser().parse_args()
-    folder = options.model or model.smollm2(cache_folder())
+    options.model = options.model or model.smollm2(cache_folder())
+    if options.prepare:
+        return 0
     if options.only:
-        return _one(options.only, folder, options.seeds, options.rounds)
+        return _one(options)
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTESTANTS}
     for seed in range(options.seeds):
         for name in CONTESTANTS:  # interleaved: what else happens on the machine happens to all
             say(f"seed {seed}: {CONTESTANTS[name]}")
-            runs[name].append(_run(name, folder, seed, options.rounds))
+            runs[name].append(_run(name, seed, options))
             say(f"  {runs[name][-1]['rate']:.2f} completions a second")
-    result = {"date": datetime.now(UTC).date().isoformat(), "rounds": options.rounds, **_summary(runs), "runs": runs}
+    sizes = {name: getattr(options, name) for name in ("seeds", *SIZES)}
+    result = {"date": datetime.now(UTC).date().isoformat(), **sizes, **_summary(runs), "runs": runs}
     Console().print(_table(result))
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / options.result).write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps({key: value for key, value in result.items() if key != "runs"}))
     return 0
 
 
-def _one(name: str, folder: Path, seed: int, rounds: int) -> int:
+def _one(options: argparse.Namespace) -> int:
     """One contestant in this process."""
     from hack.bench.learner.setting import Setting
 
-    contestant = importlib.import_module(f"hack.bench.learner.{MODULES.get(name, f'with_{name}')}")
+    sizes = {name: getattr(options, name) for name in SIZES}
+    contestant = importlib.import_module(f"hack.bench.learner.{MODULES.get(options.only, f'with_{options.only}')}")
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        contestant.run(Setting(folder, seed, rounds), scratch).show()
+        contestant.run(Setting(options.model, options.seeds, **sizes), scratch).show()
     return 0
 
 
-def _run(name: str, folder: Path, seed: int, rounds: int) -> dict[str, Any]:
+def _run(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """One contestant in a process of its own. Raises Problem when it fails."""
-    from hack.bench.learner.setting import Measured
-
-    command = [sys.executable, "-m", "hack.bench.learner", "--only", name, "--model", str(folder)]
-    command += ["--seeds", str(seed), "--rounds", str(rounds)]
+    command = [sys.executable, "-m", "hack.bench.learner", "--only", name, "--model", str(options.model)]
+    command += ["--seeds", str(seed), *(f"--{size.replace('_', '-')}={getattr(options, size)}" for size in SIZES)]
     environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "TRL_EXPERIMENTAL_SILENCE": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode != 0:
         raise Problem(f"{CONTESTANTS[name]} failed:\n{(done.stdout + done.stderr)[-4000:]}")
     measured = json.loads(done.stdout.splitlines()[-1])
-    peak = measured.pop("peak_bytes")
-    return {**measured, "peak_bytes": peak, "rate": Measured(**measured).rate()}
+    # Without the first round, in which everything is warming up.
+    completions = options.prompts * options.group_size * (options.rounds - 1)
+    return {**measured, "rate": completions / sum(measured["seconds"][1:])}
 
 
 def _summary(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
@@ -125,8 +135,11 @@ def _table(result: dict[str, Any]) -> Table:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m hack.bench.learner", description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds; with --only: which seed")
-    parser.add_argument("--rounds", type=int, default=12, help="rounds a run; the first one is not in the rates")
+    for size, (default, meaning) in SIZES.items():
+        parser.add_argument(f"--{size.replace('_', '-')}", type=int, default=default, help=meaning)
     parser.add_argument("--model", type=Path, help="directory of the model; left out: SmolLM2-135M-Instruct")
+    parser.add_argument("--result", default="learner.json", help="name of the file in docs/benchmarks")
+    parser.add_argument("--prepare", action="store_true", help="make the model only: the rest needs no network")
     parser.add_argument("--only", choices=list(CONTESTANTS), help="one contestant, in this process")
     return parser
 

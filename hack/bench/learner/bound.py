@@ -1,7 +1,7 @@
 """The bound: raw vLLM generation, and raw torch forward and backward passes over the same tokens, nothing else."""
 
 from hack.bench.learner.parts import Parts
-from hack.bench.learner.setting import ALGORITHM, MAX_TOKENS, Measured, Setting, drawn
+from hack.bench.learner.setting import Measured, Setting
 from kubeswarm_workers.learn.batch import collate, micro_batches, rows_of
 from kubeswarm_workers.node import MAX_PROMPT, STOP
 from kubeswarm_workers.rollout.engine import Engine
@@ -17,25 +17,25 @@ def run(setting: Setting, folder: str) -> Measured:
         EngineSpec(
             model=str(setting.model),
             dtype=str(policy.dtype).removeprefix("torch."),
-            context=MAX_PROMPT + MAX_TOKENS,
-            sequences=ALGORITHM.prompts * ALGORITHM.group_size,
-            max_tokens=MAX_TOKENS,
+            context=MAX_PROMPT + setting.max_tokens,
+            sequences=setting.prompts * setting.group_size,
+            max_tokens=setting.max_tokens,
             temperature=1.0,
             stop=STOP,
         )
     )
     rows_tokens = cells = 0
     for round in range(1, setting.rounds + 1):
-        prompts = drawn(parts.environment, round)
+        prompts = setting.drawn(parts.environment, round)
         requests = [
-            Request(parts.text.encode(prompt.turns), ALGORITHM.group_size, seed_of("bound", setting.seed, round, index))
+            Request(parts.text.encode(prompt.turns), setting.group_size, seed_of("bound", setting.seed, round, index))
             for index, prompt in enumerate(prompts)
         ]
         with parts.timed("generate", round):
             sampled = engine.generate(requests)
         rows = rows_of(parts.groups(prompts, sampled), "local")
         with parts.timed("update", round):
-            for part in micro_batches(rows, ALGORITHM.tokens_per_micro_batch):
+            for part in micro_batches(rows, setting.algorithm.tokens_per_micro_batch):
                 batch = collate(part, policy.device)
                 policy.logprobs(batch, 1.0).mean().backward()
                 rows_tokens += sum(row.length for row in part)

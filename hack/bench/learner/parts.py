@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-from hack.bench.learner.setting import ALGORITHM, LORA, ROLLOUT, THREADS, Measured, Setting, rewards
+from hack.bench.learner.setting import LORA, THREADS, Measured, Setting, rewards
 from kubeswarm_api.rollouts import Completion, Group
 from kubeswarm_workers.environments.contract import Prompt, answers
 from kubeswarm_workers.environments.process import EnvironmentProcess
@@ -23,7 +23,7 @@ class Parts:
         torch.set_num_threads(THREADS)
         self.environment: EnvironmentProcess = setting.environment()
         self.text = Text(load_tokenizer(setting.model))
-        self.learner = Learner(Policy(setting.model, LORA, setting.seed), ALGORITHM, ROLLOUT)
+        self.learner = Learner(Policy(setting.model, LORA, setting.seed), setting.algorithm, setting.rollout)
         self.measured = Measured()
 
     @contextmanager

@@ -1,6 +1,7 @@
 """What all contestants have in common, and what each of them gives back."""
 
 import json
+import os
 import resource
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,19 +20,33 @@ TASK = {"name": "needle_haystack", "args": {"min_num_statements": 3, "max_num_st
 ENVIRONMENT = Environment.model_validate({"reasoningGym": {"tasks": [TASK]}})
 LORA = Lora(rank=16)
 RATE = 4e-4
-ALGORITHM = Algorithm(learning_rate=RATE)
-MAX_TOKENS = 24
-ROLLOUT = Rollout(max_tokens=MAX_TOKENS)
-THREADS = 2
+THREADS = len(os.sched_getaffinity(0))
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One run: the model's directory, the seed, rounds of ALGORITHM.prompts x ALGORITHM.group_size completions."""
+    """One run: the model's directory, the seed, rounds of `prompts` x `group_size` completions of `max_tokens`."""
 
     model: Path
     seed: int
     rounds: int
+    prompts: int
+    group_size: int
+    max_tokens: int
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """The default algorithm, of these sizes."""
+        return Algorithm(learning_rate=RATE, prompts=self.prompts, group_size=self.group_size)
+
+    @property
+    def rollout(self) -> Rollout:
+        """How completions are sampled."""
+        return Rollout(max_tokens=self.max_tokens)
+
+    def drawn(self, environment: EnvironmentProcess, round: int) -> list[Prompt]:
+        """The prompts of a round, which begin with 1."""
+        return environment.draw(0, round, self.prompts)
 
     def environment(self) -> EnvironmentProcess:
         """The task in its own process, as a Node has it."""
@@ -51,20 +66,10 @@ class Measured:
     tokens: int = 0
     padding: float | None = None
 
-    def rate(self) -> float:
-        """Completions a second, without the first round, in which everything is warming up."""
-        samples = ALGORITHM.prompts * ALGORITHM.group_size * (len(self.seconds) - 1)
-        return samples / sum(self.seconds[1:])
-
     def show(self) -> None:
         """Prints itself as one line of JSON, with this process's peak memory in bytes."""
         peak = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         print(json.dumps({**asdict(self), "peak_bytes": peak * 1024}), flush=True)
-
-
-def drawn(environment: EnvironmentProcess, round: int) -> list[Prompt]:
-    """The prompts of a round, which begin with 1."""
-    return environment.draw(0, round, ALGORITHM.prompts)
 
 
 def rewards(environment: EnvironmentProcess, answers: Sequence[Answers]) -> list[list[float]]:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from hack.bench.learner.parts import Parts
-from hack.bench.learner.setting import ALGORITHM, MAX_TOKENS, Measured, Setting, drawn
+from hack.bench.learner.setting import Measured, Setting
 from kubeswarm_workers.learn.batch import rows_of
 from kubeswarm_workers.learn.step import Learner
 from kubeswarm_workers.rollout.sampling import Sampled
@@ -16,9 +16,9 @@ def run(setting: Setting, folder: str) -> Measured:
     """Trains; `folder` is not needed."""
     parts = Parts(setting)
     for round in range(1, setting.rounds + 1):
-        prompts = drawn(parts.environment, round)
+        prompts = setting.drawn(parts.environment, round)
         with parts.timed("generate", round):
-            sampled = _generate(parts.learner, [parts.text.encode(prompt.turns) for prompt in prompts])
+            sampled = _generate(setting, parts.learner, [parts.text.encode(prompt.turns) for prompt in prompts])
         with parts.timed("score", round):
             groups = parts.groups(prompts, sampled)
         with parts.timed("update", round):
@@ -28,21 +28,24 @@ def run(setting: Setting, folder: str) -> Measured:
 
 
 @torch.no_grad()
-def _generate(learner: Learner, prompts: Sequence[Sequence[int]]) -> list[list[Sampled]]:
+def _generate(setting: Setting, learner: Learner, prompts: Sequence[Sequence[int]]) -> list[list[Sampled]]:
     model: Any = learner.policy.model
     model.eval()
     model.config.use_cache = True
     longest = max(map(len, prompts))
     end = model.generation_config.eos_token_id
+    device = learner.policy.device
     out = model.generate(
-        input_ids=torch.tensor([[end] * (longest - len(prompt)) + list(prompt) for prompt in prompts]),
-        attention_mask=torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]),
+        input_ids=torch.tensor([[end] * (longest - len(prompt)) + list(prompt) for prompt in prompts], device=device),
+        attention_mask=torch.tensor(
+            [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device
+        ),
         do_sample=True,
         temperature=1.0,
         top_k=0,
         top_p=1.0,
-        num_return_sequences=ALGORITHM.group_size,
-        max_new_tokens=MAX_TOKENS,
+        num_return_sequences=setting.group_size,
+        max_new_tokens=setting.max_tokens,
         pad_token_id=end,
         output_logits=True,
         return_dict_in_generate=True,
@@ -54,7 +57,7 @@ def _generate(learner: Learner, prompts: Sequence[Sequence[int]]) -> list[list[S
     completions = [
         _until(end, ids, values) for ids, values in zip(tokens_N_T.tolist(), logprobs_N_T.tolist(), strict=True)
     ]
-    size = ALGORITHM.group_size
+    size = setting.group_size
     return [completions[at : at + size] for at in range(0, len(completions), size)]
 
 

@@ -9,7 +9,7 @@ from peft import LoraConfig
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
-from hack.bench.learner.setting import ALGORITHM, LORA, MAX_TOKENS, RATE, THREADS, Measured, Setting, drawn
+from hack.bench.learner.setting import LORA, RATE, THREADS, Measured, Setting
 from hack.bench.learner.setting import rewards as setting_rewards
 from kubeswarm_workers.environments.contract import answers as answers_of
 
@@ -31,7 +31,7 @@ def run(setting: Setting, folder: str) -> Measured:
     """Trains in `folder`. The loss is the same as ours: token mean, no division by the deviation, one step a batch."""
     torch.set_num_threads(THREADS)
     environment = setting.environment()
-    prompts = [prompt for round in range(1, setting.rounds + 1) for prompt in drawn(environment, round)]
+    prompts = [prompt for round in range(1, setting.rounds + 1) for prompt in setting.drawn(environment, round)]
     data = Dataset.from_list(
         [
             {
@@ -59,15 +59,15 @@ def run(setting: Setting, folder: str) -> Measured:
             output_dir=folder,
             seed=setting.seed,
             max_steps=setting.rounds,
-            per_device_train_batch_size=ALGORITHM.prompts * ALGORITHM.group_size,
-            num_generations=ALGORITHM.group_size,
-            max_completion_length=MAX_TOKENS,
+            per_device_train_batch_size=setting.prompts * setting.group_size,
+            num_generations=setting.group_size,
+            max_completion_length=setting.max_tokens,
             shuffle_dataset=False,
             learning_rate=RATE,
             lr_scheduler_type="constant",
             weight_decay=0.0,
             adam_beta2=0.99,
-            max_grad_norm=ALGORITHM.max_grad_norm,
+            max_grad_norm=setting.algorithm.max_grad_norm,
             beta=0.0,
             loss_type="bnpo",
             scale_rewards="none",

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hack.bench.learner.setting import ALGORITHM, ENVIRONMENT, LORA, MAX_TOKENS, THREADS, Measured, Setting
+from hack.bench.learner.setting import ENVIRONMENT, LORA, THREADS, Measured, Setting
 from hack.console import Problem
 from kubeswarm_api import names
 from kubeswarm_workers.place import Place
@@ -71,8 +71,8 @@ def _node(setting: Setting) -> dict[str, Any]:
             "environment": ENVIRONMENT.to_json(),
             "seed": setting.seed,
             "rounds": setting.rounds,
-            "algorithm": ALGORITHM.to_json(),
-            "rollout": {"maxTokens": MAX_TOKENS},
+            "algorithm": setting.algorithm.to_json(),
+            "rollout": setting.rollout.to_json(),
             "evaluation": {"items": 0},
         },
     }

@@ -17,7 +17,7 @@ from kubeswarm_api.spec_model import Lora
 from kubeswarm_api.spec_training import Rollout
 from kubeswarm_workers.learn.batch import Row, Sample, collate, micro_batches, valued, weighed
 from kubeswarm_workers.learn.model import Policy
-from kubeswarm_workers.learn.step import Computed, Learner
+from kubeswarm_workers.learn.step import Computed, Learner, NotFinite
 
 lengths = st.lists(st.tuples(st.integers(1, 30), st.lists(st.integers(1, 20), min_size=1, max_size=6)), max_size=8)
 ROLLOUT = Rollout(max_tokens=25)
@@ -212,3 +212,33 @@ def test_filtered_groups_are_counted_and_do_not_count(policy: Policy) -> None:
     with_level, without = learner.update([level, *rows[1:]], 1), learner.update(rows[1:], 1)
     assert with_level.filtered == {"local": {"zero_variance": 3}}
     assert (with_level.loss, with_level.tokens) == (without.loss, without.tokens)
+
+
+def test_cut_off_completions_stay_in_the_baseline_alone(policy: Policy) -> None:
+    """As with the others' advantages taken from whole groups, and the cut ones left out of rows and weights."""
+    rows = random_rows(policy, 7)
+    cut = [replace(row, samples=(replace(row.samples[0], truncated=True), *row.samples[1:])) for row in rows]
+    algorithm = Algorithm(learning_rate=0, drop_truncated=True)
+    update = Learner(policy, algorithm, ROLLOUT).update(cut, 1)
+    by_origin = Counter(row.origin for row in rows)
+    assert update.filtered == {origin: {"truncated": count} for origin, count in by_origin.items()}
+    expected = [replace(row, samples=row.samples[1:]) for row in valued(rows, algorithm)]
+    learner = Learner(policy, algorithm, ROLLOUT)
+    loss = learner.gradient(learner.plan(expected), Computed())
+    assert update.loss == pytest.approx(loss, abs=1e-7)
+    assert update.tokens == sum(row.learnt for row in expected)
+    assert Learner(policy, Algorithm(learning_rate=0), ROLLOUT).update(cut, 1).filtered == {}
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_is_never_stepped_on(tiny_model: Path, broken: float) -> None:
+    policy = Policy(tiny_model, None, seed=0)
+    learner = Learner(policy, Algorithm(), ROLLOUT)
+    rows = random_rows(policy, 8)
+    learner.update(rows, 1)
+    before = {name: each.detach().clone() for name, each in policy.trainable().items()}
+    spoilt = replace(rows[0], samples=(replace(rows[0].samples[0], reward=broken), *rows[0].samples[1:]))
+    with pytest.raises(NotFinite, match=r"round 2: .* lower algorithm\.learningRate"):
+        learner.update([spoilt, *rows[1:]], 2)
+    assert all(torch.equal(policy.trainable()[name], value) for name, value in before.items())
+    learner.update(rows, 2)  # and the learner can go on

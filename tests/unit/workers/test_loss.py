@@ -9,7 +9,7 @@ import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from kubeswarm_api.presets import PRESETS, Aggregation, Baseline, Choices, CorrectionKind, Preset, Scale
+from kubeswarm_api.presets import PRESETS, Aggregation, Baseline, Choices, CorrectionKind, KlEstimator, Preset, Scale
 from kubeswarm_api.spec_algorithm import Algorithm, Correction
 from kubeswarm_workers.learn.advantages import advantages
 from kubeswarm_workers.learn.aggregation import token_weights
@@ -260,6 +260,21 @@ def test_each_truncation_is_a_bias(correction: Correction) -> None:
     logits, other, true = policies()
     algorithm = Algorithm(baseline="none", aggregation="constant", correction=correction)
     assert not torch.allclose(expected_gradient(algorithm, logits, other), true, atol=1e-3)
+
+
+@pytest.mark.parametrize("estimator", get_args(KlEstimator))
+def test_the_gradient_of_the_kl_term(estimator: KlEstimator) -> None:
+    """Of one token, in expectation over the sampler: the unbiased estimator alone gives that of the divergence."""
+    generator = torch.Generator().manual_seed(1)
+    logits, other, base = (torch.randn(SYMBOLS, dtype=torch.float64, generator=generator) for _ in range(3))
+    logits.requires_grad_()
+    policy, sampler, reference = (each.log_softmax(-1) for each in (logits, other, base))
+    (true,) = torch.autograd.grad((policy.exp() * (policy - reference)).sum(), logits, retain_graph=True)
+    nothing = torch.zeros(SYMBOLS, dtype=torch.float64)
+    tokens = Tokens(policy.detach(), sampler, nothing, sampler.exp(), torch.arange(SYMBOLS), reference)
+    choices = Algorithm(correction=Correction(cap=1000)).choices()
+    (found,) = torch.autograd.grad(policy_loss(policy, tokens, choices, 1.0, estimator).loss, logits)
+    assert torch.allclose(found, true, atol=1e-9) is (estimator == "unbiased")
 
 
 @pytest.mark.parametrize("kind", get_args(CorrectionKind))

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import time
 import urllib.request
 from pathlib import Path
 
@@ -10,12 +9,12 @@ import pytest
 
 from kubeswarm_api import names
 from kubeswarm_api.records import RoundRecord, check_chain
-from kubeswarm_api.reports import NodeReport, Phase
+from kubeswarm_api.reports import NodeReport, Phase, RoundReport
 from kubeswarm_workers import stored
-from kubeswarm_workers.learn import checkpoint
 from kubeswarm_workers.place import Place
-from tests.unit.workers import trainers
+from tests.unit.workers import kills, trainers
 from tests.unit.workers.conftest import SPELLING
+from tests.unit.workers.kills import Kill
 from tests.unit.workers.test_turns import GUESS
 
 pytestmark = pytest.mark.engine
@@ -67,28 +66,44 @@ def test_records_chain_and_the_model_is_left(undisturbed: tuple[Place, dict[int,
     assert [entry["round"] for entry in curve] == [0, 2, 4]
 
 
-@pytest.mark.parametrize("delay", [0.05, 0.15])
-def test_killed_in_a_round_it_ends_bit_for_bit_the_same(
-    tiny_model: Path, tmp_path: Path, undisturbed: tuple[Place, dict[int, str]], delay: float
+@pytest.fixture(scope="module")
+def one_behind(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, dict[int, str]]:
+    """The same with async.maxStaleness 1."""
+    return kills.undisturbed(tmp_path_factory.mktemp("one-behind"), tiny_model, ROUNDS, 1)
+
+
+def test_each_round_but_the_first_is_sampled_one_update_behind(one_behind: tuple[Place, dict[int, str]]) -> None:
+    place, losses = one_behind
+    records = [RoundRecord.from_bytes(data) for data in trainers.records(place)]
+    check_chain(records)
+    assert [record.round for record in records] == list(losses) == list(range(1, ROUNDS + 1))
+    sampled_with = [stored.read(place.stored_rounds, number).sampled_with for number in losses]
+    assert sampled_with == [records[0].model_before, *(record.model_before for record in records[:-1])]
+    meters = [report.meters for report in histories(place)]
+    assert [each["staleness"] for each in meters] == [0, 1, 1, 1]
+    # Of the first round the gap is rounding alone; then it is also what an update changed.
+    first, *later = [each["mismatch.local.gap"] for each in meters]
+    assert first < NOISE_FLOOR < min(later)
+
+
+def histories(place: Place) -> list[RoundReport]:
+    return [RoundReport.model_validate_json(line) for line in place.history.read_bytes().splitlines()]
+
+
+@pytest.mark.parametrize("staleness", [0, 1])
+def test_killed_at_any_point_it_ends_bit_for_bit_the_same(
+    tiny_model: Path, tmp_path: Path, staleness: int, request: pytest.FixtureRequest
 ) -> None:
-    expected, expected_losses = undisturbed
-    place = trainers.fresh_place(tmp_path)
-    trainers.configure(place, tiny_model, SPELLING, ROUNDS)
-    with trainers.running(place, "trainer", tmp_path / "log") as trainer:
-        trainer.wait_for("round finished", 2)
-        time.sleep(delay)
-        trainer.kill()
-    found = checkpoint.latest(place.checkpoints)
-    assert found is not None and found.round >= 2
-    place = trainers.fresh_place(tmp_path)  # other ports: some of Ray's processes notice only after a minute
-    with trainers.running(place, "trainer", tmp_path / "log") as trainer:
-        trainer.wait_for("training complete")
-        assert trainer.entries("resumed")
-        assert trainer.terminate() == 0
-        losses = trainers.losses(trainer)
-    assert trainers.records(place) == trainers.records(expected)
-    # The line of a round may have died with the process that wrote its checkpoint.
-    assert losses.items() <= expected_losses.items() and {1, 2} <= losses.keys()
+    """Environment, engine and trainer, one after the other; `make test-long` has many more points."""
+    expected, expected_losses = request.getfixturevalue("one_behind" if staleness else "undisturbed")
+    points = [Kill("environment", 0, 0.02), Kill("engine", 1, 0.05), Kill("trainer", 2, 0.1)]
+    place, losses = kills.disturbed(tmp_path, tiny_model, ROUNDS, staleness, points)
+    kills.same(place, losses, expected, expected_losses)
+    assert {1, 2} <= losses.keys()
+
+
+#: Mean |log-probability of learner - of engine| in float32, without a mistake in either.
+NOISE_FLOOR = 2e-5
 
 
 def test_with_a_rollout_pod_that_dies_and_a_trainer_that_is_moved(

@@ -35,6 +35,16 @@ CASES: dict[str, tuple[Algorithm, dict[str, Any]]] = {
         Algorithm(scale="group", aggregation="sequence", kl_coefficient=0.05, correction=Correction(kind="none")),
         {"loss_type": "grpo", "scale_rewards": "group", "beta": 0.05, "use_bias_correction_kl": False},
     ),
+    "grpo with an unbiased KL": (
+        Algorithm(
+            scale="group",
+            aggregation="sequence",
+            kl_coefficient=0.05,
+            kl_estimator="unbiased",
+            correction=Correction(kind="none"),
+        ),
+        {"loss_type": "grpo", "scale_rewards": "group", "beta": 0.05, "use_bias_correction_kl": True},
+    ),
     "gspo": (
         Algorithm(preset="gspo", correction=Correction(kind="none")),
         {

@@ -1,5 +1,6 @@
 """Runs the worker's real entry points as processes on this machine, each Node with files and ports of its own."""
 
+import contextlib
 import json
 import os
 import signal
@@ -10,7 +11,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import psutil
 
 from kubeswarm_api import names
 from kubeswarm_workers.place import Place
@@ -35,14 +38,23 @@ def fresh_place(root: Path) -> Place:
 
 
 def configure(
-    place: Place, model: Path, environment: dict[str, Any], rounds: int, workers: int = 0, turns: int = 1
+    place: Place,
+    model: Path,
+    environment: dict[str, Any],
+    rounds: int,
+    *,
+    workers: int = 0,
+    turns: int = 1,
+    staleness: int = 0,
+    learning_rate: float = 3e-4,
 ) -> None:
     """Writes the Node's configuration."""
     training = {
         "model": {"image": "unused"},
         "environment": environment,
         "rounds": rounds,
-        "algorithm": {"prompts": 4, "groupSize": 4, "learningRate": 3e-4},
+        "algorithm": {"prompts": 4, "groupSize": 4, "learningRate": learning_rate},
+        "async": {"maxStaleness": staleness},
         "rollout": {"maxTokens": 24, "workers": workers, "maxTurns": turns},
         "evaluation": {"items": 4, "every": 2},
     }
@@ -81,8 +93,13 @@ class Process:
 
     def entries(self, message: str) -> list[dict[str, Any]]:
         """The log's entries with this message."""
-        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
-        return [entry for entry in map(json.loads, lines) if entry["message"] == message]
+        found: list[dict[str, Any]] = []
+        for line in self.log.read_text().splitlines():
+            with contextlib.suppress(ValueError):  # what others print, and a line that a death tore off
+                entry = json.loads(line)
+                if isinstance(entry, dict) and entry.get("message") == message:
+                    found.append(entry)
+        return found
 
     def wait_for(self, message: str, count: int = 1) -> None:
         """Waits until the log has `count` entries with this message; fails if the process ends before."""
@@ -96,6 +113,16 @@ class Process:
         """As the kernel does when memory is out."""
         self.process.kill()
         self.process.wait()
+
+    def kill_part(self, part: Literal["engine", "environment"]) -> bool:
+        """The same to a process of the trainer's; False where there is none at this instant."""
+        mark = {"engine": "ray::Engine", "environment": "kubeswarm_workers.environments.serve"}[part]
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if mark in " ".join(child.cmdline()):
+                    child.kill()
+                    return True
+        return False
 
     def terminate(self) -> int:
         """As Kubernetes does, with its grace period; returns the exit code."""

@@ -55,6 +55,7 @@ def run(config: NodeConfig, place: Place, report: Report, stop: threading.Event)
     """Trains what is missing, leaves the model, and stays to answer /status."""
     cluster.use_token(place)  # before anything imports ray
     from kubeswarm_workers.assemble import assemble, finished
+    from kubeswarm_workers.learn.step import NotFinite
 
     if not finished(config, place, report):
         try:
@@ -63,6 +64,11 @@ def run(config: NodeConfig, place: Place, report: Report, stop: threading.Event)
         except Stopped:
             report.update(phase=Phase.STOPPING)
             log.info("stopped; the round in flight is dropped", extra={"round": report.status.round})
+            return 0
+        except NotFinite as error:
+            report.update(phase=Phase.FAILED, message=str(error))
+            log.error("training failed; waiting for another spec", extra={"cause": str(error)})
+            stop.wait()  # the same batch would give the same again
             return 0
     report.update(phase=Phase.COMPLETE, message="")
     log.info("training complete", extra={"round": report.status.round, "model": str(place.trained_model)})

@@ -25,10 +25,10 @@ def advantages(groups: Sequence[Sequence[float]], choices: Choices) -> list[list
 def baselines(group: Sequence[float], batch: Sequence[float], kind: Baseline) -> list[float]:
     """What each reward of `group` is compared with.
 
-    group: the group's mean (GRPO: Shao et al., arXiv 2402.03300, section 4.1.2). It holds the reward itself, which
-    scales the expected gradient by (G - 1) / G.
-    leaveOneOut: the mean of the group's others (RLOO: Ahmadian et al., arXiv 2402.14740, eq. 8); 0 for a group of one.
-    batch: the mean of the batch (REINFORCE with a baseline: Williams, Machine Learning 8, 1992, eq. 6).
+    group: the group's mean (GRPO: Shao et al., arXiv 2402.03300). It holds the reward itself, which scales the expected
+    gradient by (G - 1) / G.
+    leaveOneOut: the mean of the group's others (RLOO: Ahmadian et al., arXiv 2402.14740); 0 for a group of one.
+    batch: the mean of the batch (REINFORCE with a baseline: Williams, Machine Learning 8, 1992).
     none: 0.
     """
     if kind == "group":
@@ -41,9 +41,9 @@ def baselines(group: Sequence[float], batch: Sequence[float], kind: Baseline) ->
 def divisor(group: Sequence[float], batch_deviation: float, kind: Scale) -> float:
     """What the differences are divided by.
 
-    none: 1 (Dr. GRPO: Liu et al., arXiv 2503.20783, section 3.1: a division weighs prompts by how hard they are).
-    group: the standard deviation of the group (GRPO, arXiv 2402.03300, section 4.1.2).
-    batch: that of the whole batch (Khatri et al., arXiv 2510.13786, section 3.2).
+    none: 1 (Dr. GRPO: Liu et al., arXiv 2503.20783: a division weighs prompts by how hard they are).
+    group: the standard deviation of the group (GRPO, arXiv 2402.03300).
+    batch: that of the whole batch (Khatri et al., arXiv 2510.13786).
     """
     if kind == "none":
         return 1.0

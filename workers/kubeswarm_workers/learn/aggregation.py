@@ -11,12 +11,11 @@ from kubeswarm_api.presets import Aggregation
 def token_weights(lengths: Sequence[Sequence[int]], kind: Aggregation, max_tokens: int) -> list[list[float]]:
     """The weight of each token of a completion, in the shape of `lengths` (completions' tokens, group by group).
 
-    token: 1 / all tokens (DAPO: Yu et al., arXiv 2503.14476, eq. 8, over the whole batch).
-    sequence: 1 / (completions x own tokens) (GRPO: Shao et al., arXiv 2402.03300, eq. 3): short answers weigh more a
-    token.
+    token: 1 / all tokens (DAPO: Yu et al., arXiv 2503.14476, over the whole batch).
+    sequence: 1 / (completions x own tokens) (GRPO: Shao et al., arXiv 2402.03300): short answers weigh more a token.
     prompt: 1 / (prompts x tokens of the group) (the prompt average of ScaleRL: Khatri et al., arXiv 2510.13786).
-    constant: 1 / (completions x max_tokens) (Dr. GRPO: Liu et al., arXiv 2503.20783, section 3.1): the sum over each
-    completion, without a bias by length.
+    constant: 1 / (completions x max_tokens) (Dr. GRPO: Liu et al., arXiv 2503.20783): the sum over each completion,
+    without a bias by length.
     """
     completions = sum(len(group) for group in lengths)
     tokens = sum(sum(group) for group in lengths)

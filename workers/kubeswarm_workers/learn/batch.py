@@ -21,7 +21,8 @@ Origin = Literal["local", "external"]
 
 @dataclass(frozen=True)
 class Sample:
-    """A completion to learn from: token ids and the sampler's log-probabilities, both of shape (T,), and its reward.
+    """A completion to learn from: token ids and the sampler's log-probabilities, both of shape (T,), and its reward;
+    truncated: it ended at the token limit.
 
     Tokens that the environment put there (`given`, see rollouts.Completion) are read, and never learnt.
     The advantage, and the weight of each token in the loss, follow from the whole batch: see `valued` and `weighed`.
@@ -31,6 +32,7 @@ class Sample:
     behaviour: tuple[float, ...]
     reward: float
     given: tuple[int, ...] = ()
+    truncated: bool = False
     advantage: float = 0.0
     weight: float = 0.0
 
@@ -75,7 +77,7 @@ def rows_of(groups: Sequence[Group], origin: Origin) -> list[Row]:
         Row(
             tuple(group.prompt_tokens),
             tuple(
-                Sample(tuple(each.tokens), tuple(each.logprobs), each.reward, tuple(each.given))
+                Sample(tuple(each.tokens), tuple(each.logprobs), each.reward, tuple(each.given), each.truncated)
                 for each in group.completions
             ),
             origin,
@@ -88,6 +90,12 @@ def valued(rows: Sequence[Row], algorithm: Algorithm) -> list[Row]:
     """The same rows, a group each, with advantages."""
     values = advantages([row.rewards for row in rows], algorithm.choices())
     return [_with(row, "advantage", group) for row, group in zip(rows, values, strict=True)]
+
+
+def finished(rows: Sequence[Row]) -> list[Row]:
+    """The same rows without the samples that were cut off (overlong filtering of DAPO: Yu et al., arXiv 2503.14476)."""
+    kept = [replace(row, samples=tuple(each for each in row.samples if not each.truncated)) for row in rows]
+    return [row for row in kept if row.samples]
 
 
 def weighed(rows: Sequence[Row], algorithm: Algorithm, max_tokens: int) -> list[Row]:

@@ -6,7 +6,6 @@ directory is renamed and its parent synced. On reading, the newest directory who
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,11 +14,11 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from kubeswarm_api.encoding import canonical_json, digest
 from kubeswarm_api.spec_training import Retention
-from kubeswarm_workers.durable import sync_directory, write_synced
+from kubeswarm_workers.durable import sync_directory, write_synced, write_tensors
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +63,7 @@ def save(
         digests: dict[str, str] = {}
         for name, group in tensors.items():
             path = temporary / f"{name}.safetensors"
-            save_file({key: value.detach().cpu().contiguous() for key, value in group.items()}, path)
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
+            write_tensors({key: value.detach().cpu().contiguous() for key, value in group.items()}, path)
             digests[path.name] = _digest(path)
         for name, content in {**files, STATE: canonical_json(state)}.items():
             write_synced(temporary / name, content)

@@ -4,10 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
-from safetensors.torch import save_file
-
 from kubeswarm_api.encoding import canonical_json
-from kubeswarm_workers.durable import sync_directory, write_synced
+from kubeswarm_workers.durable import sync_directory, write_synced, write_tensors
 from kubeswarm_workers.learn.model import Policy
 
 #: Everything of the base model's directory that is not weights goes along, up to this size a file.
@@ -18,7 +16,10 @@ WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt", ".safetensors.index.json")
 
 
 def export(policy: Policy, base: Path, target: Path, round: int) -> None:
-    """Writes the model to `target`, replacing what was there; a crash leaves the old one or the new one."""
+    """Writes the model to `target`, replacing what was there; a crash leaves the old one or the new one.
+
+    Raises OSError.
+    """
     temporary = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -26,7 +27,7 @@ def export(policy: Policy, base: Path, target: Path, round: int) -> None:
         if path.is_file() and not path.name.endswith(WEIGHTS) and path.stat().st_size <= MAX_COPIED_BYTES:
             shutil.copyfile(path, temporary / path.name)
     weights = {name: value.cpu().contiguous() for name, _, value in policy.tensors()}
-    save_file(weights, temporary / "model.safetensors", metadata={"format": "pt"})
+    write_tensors(weights, temporary / "model.safetensors")
     write_synced(temporary / ROUND_FILE, canonical_json({"round": round}))
     sync_directory(temporary)
     shutil.rmtree(target, ignore_errors=True)

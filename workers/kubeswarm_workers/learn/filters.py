@@ -9,8 +9,8 @@ from kubeswarm_api.spec_algorithm import Algorithm
 def refuse(rewards: Sequence[float], algorithm: Algorithm) -> str | None:
     """Why a group with these rewards is left out, or None.
 
-    zero_variance: all equal (dynamic sampling of DAPO: Yu et al., arXiv 2503.14476, section 3.2, without sampling
-    again). difficulty: the mean is outside [minMeanReward, maxMeanReward].
+    zero_variance: all equal (dynamic sampling of DAPO: Yu et al., arXiv 2503.14476, without sampling again).
+    difficulty: the mean is outside [minMeanReward, maxMeanReward].
     """
     mean = sum(rewards) / len(rewards)
     if algorithm.min_mean_reward is not None and mean < algorithm.min_mean_reward:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kubeswarm_api.presets import Choices
+from kubeswarm_api.presets import Choices, KlEstimator
 
 #: Logarithms of ratios are cut at +- this: what a stranger says of its log-probabilities must never give inf or NaN.
 LOG_LIMIT = 20.0
@@ -44,7 +44,13 @@ class TokenLoss:
     kl_N: Tensor | None
 
 
-def policy_loss(logprobs_N: Tensor, tokens: Tokens, choices: Choices, kl_coefficient: float = 0.0) -> TokenLoss:
+def policy_loss(
+    logprobs_N: Tensor,
+    tokens: Tokens,
+    choices: Choices,
+    kl_coefficient: float = 0.0,
+    kl_estimator: KlEstimator = "k3",
+) -> TokenLoss:
     """- sum of weights x (importance x surrogate - kl_coefficient x KL)."""
     anchor_N = tokens.behaviour_N if choices.correction == "clip" else tokens.old_N
     ratio_N = ratio(logprobs_N - anchor_N, tokens.sequences_N, choices)
@@ -55,7 +61,10 @@ def policy_loss(logprobs_N: Tensor, tokens: Tokens, choices: Choices, kl_coeffic
     kl_N = None
     if tokens.reference_N is not None:
         kl_N = k3(logprobs_N, tokens.reference_N)
-        objective_N = objective_N - kl_coefficient * kl_N
+        drawn_N = 1.0
+        if kl_estimator == "unbiased":
+            drawn_N = importance_N * (logprobs_N - anchor_N).clamp(-LOG_LIMIT, LOG_LIMIT).exp()
+        objective_N = objective_N - kl_coefficient * drawn_N * kl_N
         kl_N = kl_N.detach()
     return TokenLoss(-(tokens.weights_N * objective_N).sum(), clipped_N, uncut_N, importance_N, kl_N)
 
@@ -63,7 +72,7 @@ def policy_loss(logprobs_N: Tensor, tokens: Tokens, choices: Choices, kl_coeffic
 def ratio(log_ratio_N: Tensor, sequences_N: Tensor, choices: Choices) -> Tensor:
     """New over old probability, of each token or as the geometric mean over its completion.
 
-    token: PPO (Schulman et al., arXiv 1707.06347, eq. 6). sequence: GSPO (Zheng et al., arXiv 2507.18071, eq. 7).
+    token: PPO (Schulman et al., arXiv 1707.06347). sequence: GSPO (Zheng et al., arXiv 2507.18071).
     """
     if choices.ratio == "sequence":
         lengths_S = _sums(torch.ones_like(log_ratio_N), sequences_N)
@@ -74,10 +83,10 @@ def ratio(log_ratio_N: Tensor, sequences_N: Tensor, choices: Choices) -> Tensor:
 def surrogate(ratio_N: Tensor, logprobs_N: Tensor, advantages_N: Tensor, choices: Choices) -> tuple[Tensor, Tensor]:
     """(objective of each token, whether a bound takes gradient from it or cuts its weight).
 
-    clip: min(r A, clip(r, 1 - low, 1 + high) A): PPO, eq. 7, with the two bounds of DAPO (Yu et al., arXiv 2503.14476,
-    eq. 8). With correction clip r is also cut at `cap` in the first term, which bounds negative advantages: the
-    two-sided clip of INTELLECT-2 (arXiv 2505.07291, section 3.4).
-    cispo: sg(min(r, 1 + high)) A log p: MiniMax-M1 (Chen et al., arXiv 2506.13585, eq. 4).
+    clip: min(r A, clip(r, 1 - low, 1 + high) A): PPO, with the two bounds of DAPO (Yu et al., arXiv 2503.14476). With
+    correction clip r is also cut at `cap` in the first term, which bounds negative advantages: the two-sided clip of
+    INTELLECT-2 (arXiv 2505.07291).
+    cispo: sg(min(r, 1 + high)) A log p: MiniMax-M1 (Chen et al., arXiv 2506.13585).
     unclipped: r A: REINFORCE (Williams, 1992), importance-weighted after the first update.
     """
     if choices.surrogate == "unclipped":
@@ -123,8 +132,9 @@ def bounded(importance_N: Tensor, choices: Choices) -> Tensor:
 def k3(logprobs_N: Tensor, reference_N: Tensor) -> Tensor:
     """exp(d) - d - 1 with d = reference - policy: an estimate of KL(policy || reference) that is never negative.
 
-    Schulman, "Approximating KL divergence" (2020); in GRPO: arXiv 2402.03300, eq. 4. Its expectation is right for
-    samples of the policy itself; its gradient isn't that of the KL.
+    Schulman, "Approximating KL divergence" (2020); in GRPO: Shao et al., arXiv 2402.03300. Its expectation is right for
+    samples of the policy itself; its gradient isn't that of the KL. Multiplied by policy / sampler, through which the
+    gradient goes too, both are right: the estimator "unbiased" (DeepSeek-V3.2, arXiv 2512.02556, eq. 7).
     """
     difference_N = reference_N - logprobs_N
     return difference_N.exp() - difference_N - 1

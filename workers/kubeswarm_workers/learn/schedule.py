@@ -9,7 +9,7 @@ def learning_rate(algorithm: Algorithm, peak: float, round: int) -> float:
     """The rate of `round`, counted from 1.
 
     It rises linearly and reaches `peak` in round warmupRounds; the next round has it in full, and from there on it
-    falls, linearly or as half a cosine (Loshchilov and Hutter, arXiv 1608.03983, eq. 5), to 0 after decayRounds.
+    falls, linearly or as half a cosine (Loshchilov and Hutter, arXiv 1608.03983), to 0 after decayRounds.
     """
     if round <= algorithm.warmup_rounds:
         return peak * round / algorithm.warmup_rounds

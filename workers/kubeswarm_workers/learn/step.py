@@ -1,5 +1,6 @@
 """A round's update: gradients over all micro-batches, and one or a few optimiser steps."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import get_args
@@ -7,9 +8,20 @@ from typing import get_args
 import torch
 from torch import Tensor
 
+from kubeswarm_api.errors import KubeSwarmError
 from kubeswarm_api.spec_algorithm import Algorithm
 from kubeswarm_api.spec_training import Rollout
-from kubeswarm_workers.learn.batch import Origin, Row, Sample, Tensors, collate, micro_batches, valued, weighed
+from kubeswarm_workers.learn.batch import (
+    Origin,
+    Row,
+    Sample,
+    Tensors,
+    collate,
+    finished,
+    micro_batches,
+    valued,
+    weighed,
+)
 from kubeswarm_workers.learn.filters import keep
 from kubeswarm_workers.learn.loss import TokenLoss, Tokens, policy_loss
 from kubeswarm_workers.learn.mismatch import Mismatch, measure
@@ -19,6 +31,16 @@ from kubeswarm_workers.learn.schedule import learning_rate
 ADAPTER_RATE = 4e-4
 FULL_RATE = 2e-5
 BETAS = (0.9, 0.99)
+
+
+class NotFinite(KubeSwarmError):
+    """The loss or its gradient is NaN or infinite. The same batch gives the same again: it takes another spec."""
+
+    def __init__(self, round: int, loss: float, norm: float) -> None:
+        super().__init__(
+            f"round {round}: the loss is {loss:g} and its gradient's norm {norm:g}, so no step was taken: lower "
+            "algorithm.learningRate, or algorithm.correction.cap; it goes on after the last round that was finished"
+        )
 
 
 @dataclass(frozen=True)
@@ -84,7 +106,10 @@ class Learner:
             policy.save_memory()
 
     def update(self, rows: Sequence[Row], round: int) -> Update:
-        """Learns from `rows`, a group each, in `round`; without anything to learn from the policy stays as it is."""
+        """Learns from `rows`, a group each, in `round`; without anything to learn from the policy stays as it is.
+
+        Raises NotFinite instead of taking a step that would ruin the policy.
+        """
         rate = learning_rate(self.algorithm, self.peak, round)
         kept, filtered = self._filter(rows)
         steps = [kept[start :: self.algorithm.updates] for start in range(self.algorithm.updates)]
@@ -105,6 +130,9 @@ class Learner:
             losses.append(self.gradient(plan, computed, old))
             norm = torch.nn.utils.clip_grad_norm_(self.policy.trainable().values(), self.algorithm.max_grad_norm)
             norms.append(float(norm))
+            if not (math.isfinite(losses[-1]) and math.isfinite(norms[-1])):
+                self.optimizer.zero_grad(set_to_none=True)
+                raise NotFinite(round, losses[-1], norms[-1])
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return Update(
@@ -142,7 +170,9 @@ class Learner:
             tokens = Tokens(
                 old_N, batch.behaviour_N, batch.advantages_N, batch.weights_N, batch.sequences_N, reference_N
             )
-            result = policy_loss(logprobs_N, tokens, self.choices, self.algorithm.kl_coefficient)
+            result = policy_loss(
+                logprobs_N, tokens, self.choices, self.algorithm.kl_coefficient, self.algorithm.kl_estimator
+            )
             result.loss.backward()
             losses.append(result.loss.detach())
             computed.add(batch, old_N, result)
@@ -159,10 +189,14 @@ class Learner:
         for origin in get_args(Origin):
             own = [row for row in rows if row.origin == origin]
             indices, dropped = keep([row.rewards for row in own], self.algorithm)
-            kept += [own[index] for index in indices]
-            if dropped:
-                filtered[origin] = dict(dropped)
-        return (valued(kept, self.algorithm) if kept else []), filtered
+            chosen = [own[index] for index in indices]
+            if self.algorithm.drop_truncated:
+                dropped["truncated"] += sum(sample.truncated for row in chosen for sample in row.samples)
+            kept += chosen
+            if any(dropped.values()):
+                filtered[origin] = dict(+dropped)
+        rows = valued(kept, self.algorithm) if kept else []
+        return (finished(rows) if self.algorithm.drop_truncated else rows), filtered
 
     @torch.no_grad()
     def sequence_logprobs(self, tokens: Sequence[int]) -> list[float]:

@@ -162,8 +162,12 @@ class Pool:
         weights = self._weights
         assert weights is not None
         self._call(group, "start_update")
-        for chunk in chunks(weights.pack(changed_only)):
-            self._call(group, "receive", ray.put(chunk))
+        loading: dict[int, Any] = {}
+        for chunk in chunks(weights.pack(changed_only)):  # the next one is packed while the engines load this one
+            message = ray.put(chunk)
+            self._results(loading)
+            loading = self._begin(self._alike(group, "receive", message))
+        self._results(loading)
         digests = self._call(group, "finish_update")
         probes = self._call(group, "probe", weights.probe_tokens)
         for index in sorted(group):
@@ -214,18 +218,27 @@ class Pool:
                 if part and index not in results and self._actors[index] is not None
             }
             results.update(
-                self._call_each({index: ("generate", [requests[at] for at in parts[index]]) for index in missing})
+                self._results(
+                    self._begin({index: ("generate", [requests[at] for at in parts[index]]) for index in missing})
+                )
             )
 
         self._recover(work)
         return [sampled for index, part in enumerate(parts) if part for sampled in results[index]]
 
     def _call(self, group: set[int], method: str, *args: Any) -> dict[int, Any]:
-        return self._call_each({index: (method, *args) for index in sorted(group) if self._actors[index] is not None})
+        return self._results(self._begin(self._alike(group, method, *args)))
 
-    def _call_each(self, calls: dict[int, tuple[Any, ...]]) -> dict[int, Any]:
-        """Makes the calls at once and waits; engines that fail or take too long are lost and have no result."""
-        refs = {index: getattr(self._actors[index], method).remote(*args) for index, (method, *args) in calls.items()}
+    def _alike(self, group: set[int], method: str, *args: Any) -> dict[int, tuple[Any, ...]]:
+        """The same call to all engines of a group that are there."""
+        return {index: (method, *args) for index in sorted(group) if self._actors[index] is not None}
+
+    def _begin(self, calls: dict[int, tuple[Any, ...]]) -> dict[int, Any]:
+        """Makes the calls at once."""
+        return {index: getattr(self._actors[index], method).remote(*args) for index, (method, *args) in calls.items()}
+
+    def _results(self, refs: dict[int, Any]) -> dict[int, Any]:
+        """Waits for calls; engines that fail or take too long are lost and have no result."""
         deadline = time.monotonic() + CALL_SECONDS
         results: dict[int, Any] = {}
         for index, ref in refs.items():
