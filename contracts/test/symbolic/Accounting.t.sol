@@ -23,6 +23,7 @@ contract AccountingProofs {
 
     RoundResolver private resolver;
     Treasury private treasury;
+    Crowdfunding private crowdfunding;
     bytes32 private swarmId;
 
     function setUp() public {
@@ -30,6 +31,7 @@ contract AccountingProofs {
         SwarmRegistry swarms = new SwarmRegistry(nodes);
         resolver = new RoundResolver(IEAS(address(this)), nodes, swarms);
         treasury = new Treasury(resolver);
+        crowdfunding = new Crowdfunding(resolver);
         swarmId = swarms.createSwarm(0, 0, SwarmRegistry.Policy.Open, "");
         VM.prank(KEY);
         nodes.register();
@@ -99,6 +101,37 @@ contract AccountingProofs {
         VM.prank(KEY);
         uint256 due = _due(rounds, rate);
         assert(treasury.settle(poolId, NODE, UID, ROOT, batch, 0) == (due < funded ? due : funded));
+    }
+
+    /// @dev A milestone moves its share from what is unspent to the beneficiary's credit; what is left is refunded whole.
+    function check_milestoneAndRefundLeaveNothing(uint96 pledged, uint16 share) public {
+        VM.assume(pledged != 0 && share != 0 && share < crowdfunding.WHOLE());
+        bytes32 campaignId = _campaign(pledged, share);
+        VM.warp(block.timestamp + 2);
+        crowdfunding.reachByReward(campaignId, 0);
+        uint256 released = crowdfunding.claimable(ETHER, KEY);
+        uint256 unspent = crowdfunding.campaignOf(campaignId).unspent;
+        assert(released <= pledged && released + unspent == pledged);
+        assert(address(crowdfunding).balance == pledged);
+        crowdfunding.cancel(campaignId);
+        VM.assume(unspent != 0);
+        uint256 refunded = crowdfunding.refund(campaignId, address(0xCA54));
+        assert(address(crowdfunding).balance + refunded == pledged);
+        assert(crowdfunding.campaignOf(campaignId).unspent + refunded == unspent);
+        (bool again,) = address(crowdfunding).call(abi.encodeCall(crowdfunding.refund, (campaignId, address(0xCA54))));
+        assert(!again);
+    }
+
+    function _campaign(uint96 pledged, uint16 share) private returns (bytes32 campaignId) {
+        Crowdfunding.Milestone[] memory milestones = new Crowdfunding.Milestone[](2);
+        milestones[0] = Crowdfunding.Milestone(Crowdfunding.Measure.HeldOutReward, 0, share);
+        milestones[1] = Crowdfunding.Milestone(Crowdfunding.Measure.HeldOutReward, 0, 10_000 - share);
+        uint64 time = uint64(block.timestamp);
+        Crowdfunding.Terms memory terms =
+            Crowdfunding.Terms(swarmId, ETHER, KEY, address(this), 1, time + 1, time + 100);
+        campaignId = crowdfunding.createCampaign(0, terms, milestones);
+        VM.deal(address(this), pledged);
+        crowdfunding.pledge{value: pledged}(campaignId, pledged);
     }
 
     /// @dev In the treasury's own words, for solvers are poor at products.
