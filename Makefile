@@ -35,6 +35,7 @@ $(BUILD)/.venv-stamp: uv.lock $(wildcard pyproject.toml */pyproject.toml) | $(fi
 generate: setup  ## Write what is made from code: CRDs, dashboard, contract artifacts, reference
 	$(RUN)/python -m hack.generate.crds
 	$(RUN)/python -m hack.generate.dashboard
+	$(RUN)/python -m hack.generate.failures
 	$(RUN)/python -m hack.generate.reference
 	$(MAKE) -C contracts generate
 

@@ -14,9 +14,11 @@ from urllib3.exceptions import HTTPError
 
 from kubeswarm_api.base import GROUP, VERSION
 from kubeswarm_api.conditions import Condition, ConditionType
+from kubeswarm_api.names import NODE_LABEL
 from kubeswarm_api.node import NodeStatus
 from kubeswarm_api.swarm import SwarmStatus
 from kubeswarm_cli.errors import CommandError
+from kubeswarm_cli.happenings import Event, Pod
 
 TIMEOUT_SECONDS = 15.0
 
@@ -85,6 +87,12 @@ class Swarm:
             nodes=tuple(sorted(members, key=lambda node: node.name)),
         )
 
+    @property
+    def conditions(self) -> list[tuple[str, list[Condition]]]:
+        """Its own conditions and its Nodes', by object."""
+        nodes = [(f"node/{node.name}", node.status.conditions) for node in self.nodes]
+        return [(f"swarm/{self.name}", self.status.conditions), *nodes]
+
     def condition(self, kind: ConditionType) -> Condition | None:
         return find_condition(self.status.conditions, kind)
 
@@ -118,7 +126,7 @@ class Cluster:
         except ConfigException as error:
             raise CommandError(f"no cluster is configured ({error}): set KUBECONFIG, or --context") from error
         self.namespace = namespace or _namespace_of(context, file)
-        self._objects = client.CustomObjectsApi()
+        self._objects, self._core = client.CustomObjectsApi(), client.CoreV1Api()
         self._host = client.Configuration.get_default_copy().host
 
     def swarms(self, everywhere: bool = False) -> list[Swarm]:
@@ -143,6 +151,23 @@ class Cluster:
         if name not in found:
             raise CommandError(self._missing("Node", name, list(found)))
         return found[name]
+
+    def pods(self, node: str) -> list[Pod]:
+        """A Node's pods."""
+        with self._explained("pods"):
+            answer = self._core.list_namespaced_pod(
+                self.namespace, label_selector=f"{NODE_LABEL}={node}", _request_timeout=TIMEOUT_SECONDS
+            )
+        return [Pod.parse(item) for item in self._plain(answer)["items"]]
+
+    def events(self) -> list[Event]:
+        """The Events of the namespace."""
+        with self._explained("events"):
+            answer = self._core.list_namespaced_event(self.namespace, _request_timeout=TIMEOUT_SECONDS)
+        return [Event.parse(item) for item in self._plain(answer)["items"]]
+
+    def _plain(self, answer: object) -> dict[str, Any]:
+        return cast("dict[str, Any]", self._core.api_client.sanitize_for_serialization(answer))
 
     def _missing(self, kind: str, name: str, known: list[str]) -> str:
         there = f"there are {', '.join(sorted(known)[:20])}" if known else "there is none; --namespace looks elsewhere"

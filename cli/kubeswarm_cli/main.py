@@ -11,6 +11,7 @@ from rich.console import Console
 from kubeswarm_api.errors import KubeSwarmError
 from kubeswarm_cli import ledger, progress, tables
 from kubeswarm_cli.cluster import Cluster
+from kubeswarm_cli.describe import describe as described
 from kubeswarm_cli.errors import CommandError
 from kubeswarm_cli.local.replay import replay
 from kubeswarm_cli.local.rollouts import rollouts
@@ -56,7 +57,8 @@ def status(
     cluster, console = Cluster(namespace, context), _console()
     if swarm is not None:
         one = cluster.swarm(swarm)
-        console.print(tables.swarms_table([one]), tables.nodes_table(list(one.nodes)), tables.conditions_table([one]))
+        parts = (tables.swarms_table([one]), tables.nodes_table(list(one.nodes)))
+        console.print(*parts, tables.conditions_table(one.conditions))
         return
     swarms, nodes = cluster.swarms(everywhere), cluster.nodes(everywhere)
     if not swarms and not nodes:
@@ -64,6 +66,18 @@ def status(
         console.print(f"no Swarms in {where}: `kubectl apply -f examples/swarm.yaml` makes one")
         return
     console.print(tables.swarms_table(swarms), tables.nodes_table(nodes))
+
+
+@app.command()
+def describe(
+    name: Annotated[str, typer.Argument(help="A Swarm, or a Node.")],
+    namespace: Namespace = None,
+    context: Context = None,
+) -> None:
+    """Show a Swarm or a Node whole: Nodes, conditions, pods, last Events, and what to do next."""
+    console = _console()
+    for part in described(Cluster(namespace, context), name):
+        console.print(part, "")
 
 
 @app.command()

@@ -1,5 +1,7 @@
 """Swarms, Nodes and attestations as tables for a person."""
 
+from collections.abc import Iterable
+
 from rich.table import Table
 
 from kubeswarm_api.conditions import Condition, ConditionType
@@ -11,11 +13,12 @@ from kubeswarm_contracts.chain import AttestedRounds
 COLOURS = {"True": "green", "False": "red", "Unknown": "yellow"}
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+def table(title: str, *columns: str) -> Table:
+    """An empty one in the style of all."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+        made.add_column(column, overflow="fold")
+    return made
 
 
 def _ready(conditions: list[Condition]) -> str:
@@ -31,12 +34,12 @@ def _text(value: object) -> str:
 
 def swarms_table(swarms: list[Swarm]) -> Table:
     """One row a Swarm."""
-    table = _table(
+    rows = table(
         "Swarms", "namespace", "name", "ready", "nodes", "round", "reward", "held-out", "attested", "participants"
     )
     for swarm in swarms:
         status = swarm.status
-        table.add_row(
+        rows.add_row(
             swarm.namespace,
             swarm.name,
             _ready(status.conditions),
@@ -47,18 +50,18 @@ def swarms_table(swarms: list[Swarm]) -> Table:
             str(status.attested_rounds),
             str(status.participants),
         )
-    return table
+    return rows
 
 
 def nodes_table(nodes: list[Node]) -> Table:
     """One row a Node."""
-    table = _table(
+    rows = table(
         "Nodes", "namespace", "name", "swarm", "ready", "round", "reward", "held-out", "exact", "tokens", "taken",
         "attested", "rollout pods",
     )  # fmt: skip
     for node in nodes:
         status, held_out = node.status, node.status.held_out
-        table.add_row(
+        rows.add_row(
             node.namespace,
             node.name,
             _text(node.swarm),
@@ -72,27 +75,24 @@ def nodes_table(nodes: list[Node]) -> Table:
             str(status.attested_rounds),
             f"{status.ready_rollout_replicas}/{node.rollout_workers}",
         )
-    return table
+    return rows
 
 
-def conditions_table(swarms: list[Swarm]) -> Table:
-    """One row a condition, of Swarms and of their Nodes."""
-    table = _table("Conditions", "object", "type", "status", "reason", "message")
-    for swarm in swarms:
-        objects = [(f"swarm/{swarm.name}", swarm.status.conditions)]
-        objects += [(f"node/{node.name}", node.status.conditions) for node in swarm.nodes]
-        for name, conditions in objects:
-            for condition in conditions:
-                table.add_row(name, condition.type, condition.status, condition.reason, condition.message)
-    return table
+def conditions_table(objects: Iterable[tuple[str, list[Condition]]]) -> Table:
+    """One row a condition, by the object that has it."""
+    rows = table("Conditions", "object", "type", "status", "reason", "message")
+    for name, conditions in objects:
+        for condition in conditions:
+            rows.add_row(name, condition.type, condition.status, condition.reason, condition.message)
+    return rows
 
 
 def attestations_table(attested: list[AttestedRounds], contents: list[AttestationData | None]) -> Table:
     """One row an attestation; what it says comes from EAS."""
-    table = _table("Attestations", "rounds", "block", "gas", "samples", "tokens", "reward", "uid")
+    rows = table("Attestations", "rounds", "block", "gas", "samples", "tokens", "reward", "uid")
     for one, content in zip(attested, contents, strict=True):
         said = ["?"] * 3 if content is None else [
             str(content.samples), f"{content.tokens:,}", f"{content.reward / REWARD_SCALE:.4f}"
         ]  # fmt: skip
-        table.add_row(f"{one.first}..{one.last}", str(one.block), _text(one.gas_used), *said, one.uid)
-    return table
+        rows.add_row(f"{one.first}..{one.last}", str(one.block), _text(one.gas_used), *said, one.uid)
+    return rows

@@ -3,20 +3,21 @@
 import sys
 from pathlib import Path
 
-from hack.generate import crds, dashboard, reference
+from hack.generate import crds, dashboard, failures, reference
 
 ROOT = Path(__file__).parents[2]
 GENERATED = ("crds", "charts/kubeswarm/files/crds", "charts/kubeswarm/dashboards", "docs/reference")
 
 
 def _contents() -> dict[Path, bytes]:
-    return {path: path.read_bytes() for folder in GENERATED for path in (ROOT / folder).rglob("*") if path.is_file()}
+    folders = [path for folder in GENERATED for path in (ROOT / folder).rglob("*")]
+    return {path: path.read_bytes() for path in (*folders, failures.PAGE) if path.is_file()}
 
 
 def main() -> int:
     """0 when all files are as `make generate` makes them, 1 otherwise."""
     before = _contents()
-    for generator in (crds, dashboard, reference):
+    for generator in (crds, dashboard, failures, reference):
         generator.main()
     after = _contents()
     stale = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))

@@ -7,9 +7,11 @@ then on changed by server-side apply.
 import logging
 from collections.abc import Iterable, Mapping
 
+from kubeswarm_api.conditions import Reason
 from kubeswarm_api.encoding import canonical_json, digest
 from kubeswarm_api.names import FIELD_MANAGER
 from kubeswarm_operator.decide.children import APPLIED_ANNOTATION, controls, differs, obsolete, stamped
+from kubeswarm_operator.decide.health import Problem, refusal_of
 from kubeswarm_operator.kube import ApiError, Conflict, Kube, Unavailable
 from kubeswarm_operator.observe.parsing import Memo
 from kubeswarm_operator.observe.store import Store
@@ -20,12 +22,26 @@ log = logging.getLogger(__name__)
 _REMEMBERED = 50_000
 
 
+#: How the API server begins to tell of a webhook that it could not ask, with a code that else means: try again.
+_WEBHOOK_AWAY = "failed calling webhook"
+
+
 class Refused(ApiError):
     """The API server refused a manifest for what is in it."""
+
+    @property
+    def problem(self) -> Problem:
+        """For conditions: by what the API server said."""
+        return refusal_of(str(self), Reason.API_REFUSED)
 
 
 class NameTaken(Refused):
     """An object of that name exists and is somebody else's."""
+
+    @property
+    def problem(self) -> Problem:
+        """For conditions."""
+        return Problem(Reason.NAME_TAKEN, str(self))
 
 
 class Applier:
@@ -47,12 +63,12 @@ class Applier:
         for manifest in manifests:
             try:
                 written += await self._apply_one(manifest)
-            except Unavailable:
-                raise
             except Conflict as error:  # of a write: it says nothing against the manifest
                 name = manifest["metadata"]["name"]
                 raise Unavailable(409, error.reason, f"{manifest['kind']} {name} was changed meanwhile") from error
             except ApiError as error:
+                if isinstance(error, Unavailable) and _WEBHOOK_AWAY not in str(error):
+                    raise
                 refusal = refusal or self._refused(manifest, error)
         if refusal:
             raise refusal

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from kubeswarm_api.conditions import Reason
 from kubeswarm_api.errors import InvalidConfig
+from kubeswarm_api.failures import FAILURES
 from kubeswarm_api.node_config import ChainConfig
 from kubeswarm_api.operator_config import ChainSettings, IndexerSettings
 from kubeswarm_api.records import Address, Digest
@@ -112,8 +113,7 @@ class ChainView:
             contracts = deployment(settings.chain_id, overrides)
             account = Account.from_file(Path(settings.account_key_file))
         except InvalidConfig as error:
-            wrong = ChainFacts(configured=True, asked=True, reason=Reason.CHAIN_REJECTED, message=str(error)[:1000])
-            self.facts = wrong
+            self.facts = _away(self.facts, Reason.CHAIN_REJECTED, str(error))
             return
         self._chain = Chain(settings.url, contracts)
         self._ledger = self._chain if indexer is None else RunLog(indexer.url, settings.chain_id)
@@ -151,26 +151,21 @@ class ChainView:
             if self._seen == (block, targets) and self.facts.reachable:
                 return self.facts  # nothing can have changed
             if chain.chain_id() != self._settings.chain_id:
-                return self._wrong(
-                    f"{self._settings.url} is not chain {self._settings.chain_id}: correct chain.chainId"
-                )
+                detail = f"{self._settings.url} is not chain {self._settings.chain_id}"
+                return _away(facts, Reason.CHAIN_REJECTED, detail)
             if not chain.has_code(chain.deployment.resolver):
-                return self._wrong(f"the contracts are not on chain {self._settings.chain_id}: deploy them there")
+                detail = f"the contracts are not on chain {self._settings.chain_id}: deploy them there"
+                return _away(facts, Reason.CHAIN_REJECTED, detail)
             facts = self._swarms(ledger, targets, facts)
             facts = self._rounds(ledger, targets, facts)
             message = self._fund(chain, targets)
             self._seen = (block, targets)
             return replace(facts, message=message)
         except ChainUnreachable as error:
-            return replace(
-                facts, reachable=False, reason=Reason.CHAIN_UNREACHABLE, message=f"{error}; training goes on"
-            )
+            return _away(facts, Reason.CHAIN_UNREACHABLE, str(error))
         except ChainError as error:
             log.warning("the chain refused", extra={"detail": str(error)[:300]})
-            return replace(facts, reachable=False, reason=Reason.CHAIN_REJECTED, message=f"{error}; training goes on")
-
-    def _wrong(self, message: str) -> ChainFacts:
-        return replace(self.facts, asked=True, reachable=False, reason=Reason.CHAIN_REJECTED, message=message)
+            return _away(facts, Reason.CHAIN_REJECTED, str(error))
 
     def _swarms(self, ledger: Ledger, targets: Targets, facts: ChainFacts) -> ChainFacts:
         members: dict[str, int] = {}
@@ -223,3 +218,9 @@ class ChainView:
                 "is short; fund it or raise chain.funding.dailyBudget"
             )
         return ""
+
+
+def _away(facts: ChainFacts, reason: Reason, detail: str) -> ChainFacts:
+    """What stays known of a chain that can't be used now."""
+    message = f"{detail[:1000]}; training goes on; {FAILURES[reason].remedy}"
+    return replace(facts, asked=True, reachable=False, reason=reason, message=message)

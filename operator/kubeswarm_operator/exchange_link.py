@@ -6,8 +6,10 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 
+from kubeswarm_api.conditions import Reason
 from kubeswarm_api.encoding import digest
 from kubeswarm_api.errors import KubeSwarmError
+from kubeswarm_api.failures import FAILURES
 from kubeswarm_api.names import APP, APP_LABEL
 from kubeswarm_api.operator_config import ExchangeSettings
 from kubeswarm_operator.exchange import (
@@ -127,9 +129,9 @@ class ExchangeLink:
             try:
                 await ensure_stream(settings.url, admin_credentials(self._keyring), swarm_id, settings.stream_max_bytes)
             except ExchangeUnavailable as error:
-                return ExchangeFacts(
-                    configured=True, asked=True, message=f"{error}; Nodes train on their own groups meanwhile"
-                )
+                remedy = FAILURES[Reason.EXCHANGE_UNREACHABLE].remedy
+                message = f"{error}; Nodes train on their own groups meanwhile; {remedy}"
+                return ExchangeFacts(configured=True, asked=True, message=message)
             self._checked[swarm_id] = time.monotonic()
         if due or self.facts.reachable:
             return ExchangeFacts(configured=True, asked=True, reachable=True)

@@ -3,12 +3,11 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from kubeswarm_api.conditions import Reason
 from kubeswarm_api.names import HEAD, ROLE_LABEL
 from kubeswarm_api.node import NodeSpec, NodeStatus
 from kubeswarm_api.node_config import ExchangeConfig, NodeConfig, node_config
 from kubeswarm_operator import node_secrets
-from kubeswarm_operator.apply import NameTaken, Refused
+from kubeswarm_operator.apply import Refused
 from kubeswarm_operator.build.meta import Owner
 from kubeswarm_operator.build.network_policy import Peers
 from kubeswarm_operator.build.objects import objects
@@ -56,7 +55,7 @@ async def node_pass(context: Context, key: Key) -> float | None:
             facts = _decide(snapshot, snapshot.spec, swarm, node)
             await _apply(context, snapshot, snapshot.spec, owner, facts)
         except Refused as error:
-            refused = _refusal(error)
+            refused = error.problem
     snapshot = await _look_closer(context, _observe(context, live), snapshot.spec, swarm, facts.replicas)
     found = tuple(problems(snapshot))
     facts = replace(facts, problems=(refused, *found) if refused else found, rolling=rolling(snapshot))
@@ -134,12 +133,6 @@ async def _look_closer(
     if not heads:
         refused = await looks.refusals(context.kube, context.store, meta["namespace"], meta["name"], snapshot.now)
     return replace(snapshot, missing=missing, refusals=refused)
-
-
-def _refusal(error: Refused) -> Problem:
-    if isinstance(error, NameTaken):
-        return Problem(Reason.NAME_TAKEN, str(error))
-    return Problem(Reason.API_REFUSED, f"{error}; change the spec field that it was made from")
 
 
 def _nothing(snapshot: NodeSnapshot) -> NodeFacts:

@@ -13,6 +13,7 @@ from kubeswarm_operator.context import Context
 from kubeswarm_operator.decide.announcements import Announcement
 from kubeswarm_operator.decide.children import controls, stamped
 from kubeswarm_operator.decide.expiry import expires_in
+from kubeswarm_operator.decide.health import Problem
 from kubeswarm_operator.decide.identity import swarm_id
 from kubeswarm_operator.decide.swarm_nodes import SwarmNodes, swarm_nodes
 from kubeswarm_operator.decide.swarm_status import swarm_status
@@ -42,24 +43,25 @@ async def swarm_pass(context: Context, key: Key) -> float | None:
     identity = swarm_id(meta["uid"], context.chain.facts.owner, snapshot.status.swarm_id)
     if "deletionTimestamp" in meta:
         return await _delete(context, snapshot, identity)
-    plan, refusal = swarm_nodes(snapshot), ""
+    plan = swarm_nodes(snapshot)
+    refused: Problem | None = None
     if snapshot.spec is not None:
         await _hold(context, live)
         owner = Owner(meta["namespace"], meta["name"], meta["uid"])
         try:
             await context.applier.apply(_manifests(context, owner, snapshot, plan))
         except Refused as error:
-            refusal = f"{error}; change what refuses it, or the spec"
+            refused = error.problem
         for surplus in _surplus(context, plan, owner, snapshot.spec):
             await context.applier.delete(surplus)
         snapshot = _observe(context, context.store.get(SWARMS, *key) or live)
-    status = swarm_status(snapshot, identity, swarm_nodes(snapshot), refusal)
+    status = swarm_status(snapshot, identity, swarm_nodes(snapshot), refused)
     again = await context.reporter.report(snapshot.live, snapshot.status, status)
     ttl = snapshot.spec.ttl_seconds_after_finished if snapshot.spec else None
     left = expires_in(ttl, status.conditions, snapshot.now)
     if left is not None and left <= 0 and again is None:
         await context.applier.delete(snapshot.live)
-    times = (again, left, RETRY_REFUSED if refusal else RESYNC)
+    times = (again, left, RETRY_REFUSED if refused else RESYNC)
     return min(each for each in times if each is not None and each > 0)
 
 

@@ -1,14 +1,19 @@
 """What pods suffer becomes a reason and a message; what they say becomes status; what is done frees their memory."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kubeswarm_api.base import Model
+from kubeswarm_api.conditions import Reason
+from kubeswarm_api.failures import FAILURES
 from kubeswarm_api.names import ATTESTOR_PORT, TRAINER_PORT
 from kubeswarm_api.reports import AttestorReport, HeldOutReport, NodeReport, Phase
 from tests.cluster.conftest import Starter
@@ -42,8 +47,8 @@ SYMPTOMS: list[tuple[str, str, dict[str, Any], str, tuple[str, ...]]] = [
         "missing Secret",
         "trainer",
         _waiting("CreateContainerConfigError", 'secret "mine" not found'),
-        "ContainerConfigError",
-        (POD, 'secret "mine" not found', "spec.template"),
+        "SecretNotFound",
+        (POD, 'secret "mine" not found', "create it"),
     ),
     (
         "crash loop",
@@ -62,9 +67,9 @@ SYMPTOMS: list[tuple[str, str, dict[str, Any], str, tuple[str, ...]]] = [
     (
         "out of memory",
         "trainer",
-        _crashed(137, "", "OOMKilled"),
+        _crashed(137, "round 3 begins", "OOMKilled"),
         "OutOfMemory",
-        (POD, "memory limit", "tokensPerMicroBatch"),
+        (POD, "memory limit", "tokensPerMicroBatch", "it said: round 3 begins"),
     ),
     (
         "checkpoint",
@@ -120,10 +125,22 @@ def test_names_what_a_container_suffers(
             assert word in degraded["message"]
         ready = cluster.condition(namespace, kind, name, "Ready")
         assert ready and (ready["status"], ready["reason"]) == ("False", reason)
+    shown = described(cluster, namespace, "light")
+    for word in (*words, reason, POD, FAILURES[Reason(reason)].remedy):
+        assert word in shown
     events = [event for event in cluster.items(namespace, "events") if event["reason"] == reason]
     assert {event["involvedObject"]["kind"] for event in events} == {"Node", "Swarm"}
     cluster.run_pod(namespace, POD, "127.0.9.9")
     until(lambda: _reason(cluster, namespace, "swarm", "light", "Degraded", "AsExpected"), 30, "healthy again")
+
+
+def described(cluster: ControlPlane, namespace: str, name: str) -> str:
+    """What `kubectl swarm describe` prints: kubectl finds the command in its PATH."""
+    scripts = str(Path(sys.executable).parent)
+    environment = {"PATH": f"{scripts}:/usr/bin:/bin", "KUBECONFIG": str(cluster.kubeconfig), "HOME": "/nonexistent"}
+    command = [str(cluster.state / "bin" / "kubectl"), "swarm", "describe", name, "--namespace", namespace]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout
 
 
 def _reason(
@@ -188,6 +205,47 @@ def test_names_a_template_that_the_api_refuses(cluster: ControlPlane, namespace:
     cluster.apply(swarm(namespace, nodes=1, template={"head": {"spec": {"restartPolicy": None}}}))
     cluster.patch(namespace, "swarm", "light", {"spec": {"template": {"head": {"spec": None}}}})
     until(lambda: cluster.get(namespace, "pod", POD), 20, "the corrected pod")
+
+
+def _webhook(namespace: str) -> dict[str, Any]:
+    """A webhook that nobody answers, asked of the namespace's ConfigMaps."""
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": namespace},
+        "webhooks": [
+            {
+                "name": "away.example.com",
+                "clientConfig": {"url": "https://127.0.0.1:9/x"},
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+                "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["services"], "operations": ["*"]}],
+                "sideEffects": "None",
+                "admissionReviewVersions": ["v1"],
+            }
+        ],
+    }
+
+
+def test_names_a_webhook_that_does_not_answer(cluster: ControlPlane, namespace: str, start: Starter) -> None:
+    cluster.apply(_webhook(namespace))
+    try:
+        start()
+        cluster.apply(swarm(namespace, nodes=1))
+        until(lambda: _reason(cluster, namespace, "swarm", "light", "Degraded", "AdmissionDenied"), 30, "the webhook")
+        assert "away.example.com" in _message(cluster, namespace)
+    finally:
+        cluster.kubectl("delete", "validatingwebhookconfiguration", namespace)
+    until(lambda: cluster.get(namespace, "pod", POD), 40, "the pod, once nobody refuses")
+
+
+def test_names_a_quota_on_objects(cluster: ControlPlane, namespace: str, start: Starter) -> None:
+    hard = {"count/services": "0"}
+    metadata = {"name": "few", "namespace": namespace}
+    cluster.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}})
+    start()
+    cluster.apply(swarm(namespace, nodes=1))
+    until(lambda: _reason(cluster, namespace, "swarm", "light", "Degraded", "QuotaExceeded"), 30, "the quota")
+    assert "Service light-0-head was refused" in _message(cluster, namespace)
 
 
 def _message(cluster: ControlPlane, namespace: str) -> str:

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubeswarm_api.conditions import Reason
 
@@ -11,58 +10,37 @@ from kubeswarm_api.conditions import Reason
 LAST_LINES, LAST_CHARACTERS = 3, 600
 
 
-@dataclass(frozen=True)
-class Cause:
-    """A failure that is known by what is written of it."""
-
-    reason: Reason
-    pattern: re.Pattern[str]
-    remedy: str
-
-
-def _cause(reason: Reason, pattern: str, remedy: str) -> Cause:
-    return Cause(reason, re.compile(pattern, re.IGNORECASE), remedy)
-
-
 #: Asked in this order of the whole text.
-CAUSES = (
-    _cause(
-        Reason.VOLUME_FULL,
-        r"no space left on device|errno 28\b|disk quota exceeded",
-        "raise spec.storage.size (the storage class must allow expansion), or the emptyDir's size in spec.template",
-    ),
-    _cause(
-        Reason.CHECKPOINT_DAMAGED,
-        r"does not match the manifest|checkpoint.*(corrupt|damaged|truncated|missing|is of another)",
-        "remove the damaged checkpoint from the Node's volume (the one before it is used then), or delete the Node to "
-        "start from the base model",
-    ),
-    _cause(
-        Reason.LOSS_NOT_FINITE,
-        r"\b(loss|gradient|grad[_ ]norm|log-?prob\w*|advantage\w*)\b.*\b(nan|inf|infinite|non-?finite|not finite)\b",
-        "lower algorithm.learningRate or algorithm.maxGradNorm; it goes on from the last finished round",
-    ),
-    _cause(
-        Reason.MODEL_NOT_FOUND,
-        r"holds no config\.json|can't be fetched|model.*(not found|does not exist|no such file)",
-        "correct spec.model in a new Swarm",
-    ),
-    _cause(
-        Reason.ENVIRONMENT_FAILED,
-        r"\benvironment\b.*\b(fail\w*|error\w*|dead|died|timed? ?out|no such)\b|no such (task|dataset)|scorer",
-        "correct spec.environment; its own log lines tell more",
-    ),
-    _cause(
-        Reason.OUT_OF_MEMORY,
-        r"out of memory|cannot allocate memory|\bMemoryError\b",
-        "lower algorithm.tokensPerMicroBatch or algorithm.prompts, or give the container more in spec.template",
-    ),
+CAUSES: tuple[tuple[Reason, re.Pattern[str]], ...] = tuple(
+    (reason, re.compile(pattern, re.IGNORECASE))
+    for reason, pattern in (
+        (Reason.VOLUME_FULL, r"no space left on device|errno 28\b|disk quota exceeded"),
+        (
+            Reason.CHECKPOINT_DAMAGED,
+            r"does not match the manifest|checkpoint.*(corrupt|damaged|truncated|missing|is of another)",
+        ),
+        (
+            Reason.LOSS_NOT_FINITE,
+            r"\b(loss|gradient|grad[_ ]norm|log-?prob\w*|advantage\w*)\b.*"
+            r"\b(nan|inf|infinite|non-?finite|not finite)\b",
+        ),
+        (
+            Reason.MODEL_NOT_FOUND,
+            r"holds no config\.json|can't be fetched|model.*(not found|does not exist|no such file)",
+        ),
+        (
+            Reason.ENVIRONMENT_FAILED,
+            r"\benvironment\b.*\b(fail\w*|error\w*|dead|died|timed? ?out|no such)\b|EnvironmentFailed|"
+            r"no such (task|dataset)|scorer",
+        ),
+        (Reason.OUT_OF_MEMORY, r"out of memory|cannot allocate memory|\bMemoryError\b"),
+    )
 )
 
 
-def cause_of(text: str) -> Cause | None:
+def cause_of(text: str) -> Reason | None:
     """The known cause that a text tells of."""
-    return next((cause for cause in CAUSES if cause.pattern.search(text)), None)
+    return next((reason for reason, pattern in CAUSES if pattern.search(text)), None)
 
 
 def last_words(text: str) -> str:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from kubeswarm_api.conditions import ConditionType, Reason
 from kubeswarm_api.names import HEAD, ROLE_LABEL
-from kubeswarm_operator.decide.health import Problem
+from kubeswarm_operator.decide.health import Problem, problem
 from kubeswarm_operator.observe.snapshot import NodeSnapshot
 from kubeswarm_operator.resources import Object
 
@@ -51,13 +51,11 @@ def failure(snapshot: NodeSnapshot, complete: bool, problems: list[Problem]) -> 
         return Problem(Reason(recorded.reason), recorded.message)
     policy = spec.failure_policy
     if policy.deadline_seconds is not None and _age(snapshot) >= policy.deadline_seconds:
-        message = f"not complete {policy.deadline_seconds} s after its creation; raise failurePolicy.deadlineSeconds"
-        return Problem(Reason.DEADLINE_EXCEEDED, f"{message} to go on")
+        return problem(Reason.DEADLINE_EXCEEDED, f"not complete {policy.deadline_seconds} s after its creation")
     restarts = sum(map(_restarts, snapshot.pods))
     if policy.max_restarts is not None and restarts > policy.max_restarts:
         why = f": {problems[0].message}" if problems else ""
-        message = f"{restarts} restarts, more than failurePolicy.maxRestarts{why}; mend that and edit the spec to go on"
-        return Problem(Reason.RESTARTS_EXHAUSTED, message)
+        return problem(Reason.RESTARTS_EXHAUSTED, f"{restarts} restarts, more than failurePolicy.maxRestarts{why}")
     return None
 
 

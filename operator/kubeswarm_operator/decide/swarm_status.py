@@ -9,14 +9,17 @@ from kubeswarm_api.node import NodeStatus
 from kubeswarm_api.swarm import SwarmStatus
 from kubeswarm_operator.decide.children import controls
 from kubeswarm_operator.decide.conditions import Claim, conditions, unchanged
+from kubeswarm_operator.decide.health import Problem
 from kubeswarm_operator.decide.swarm_nodes import SwarmNodes
 from kubeswarm_operator.observe.parsing import parse_status
 from kubeswarm_operator.observe.snapshot import SwarmSnapshot
 from kubeswarm_operator.resources import Object
 
 
-def swarm_status(snapshot: SwarmSnapshot, swarm_id: str, plan: SwarmNodes, refusal: str = "") -> SwarmStatus:
-    """The whole status. `refusal`: why the API server refused a Node."""
+def swarm_status(
+    snapshot: SwarmSnapshot, swarm_id: str, plan: SwarmNodes, refused: Problem | None = None
+) -> SwarmStatus:
+    """The whole status. `refused`: what the API server said against a Node."""
     meta = snapshot.live["metadata"]
     nodes = [live for live in snapshot.nodes if controls(meta["uid"], live)]
     nodes.sort(key=lambda live: live.get("spec", {}).get("index", 0))
@@ -25,7 +28,7 @@ def swarm_status(snapshot: SwarmSnapshot, swarm_id: str, plan: SwarmNodes, refus
     held_out = [float(s.held_out.latest) for s in statuses if s.held_out is not None and s.held_out.latest is not None]
     return SwarmStatus(
         observed_generation=_observed(snapshot, nodes, statuses),
-        conditions=_conditions(snapshot, swarm_id, plan, nodes, statuses, refusal),
+        conditions=_conditions(snapshot, swarm_id, plan, nodes, statuses, refused),
         swarm_id=swarm_id,
         nodes=len(nodes),
         ready_nodes=sum(_is(status, ConditionType.READY) for status in statuses),
@@ -53,13 +56,13 @@ def _conditions(
     plan: SwarmNodes,
     nodes: Sequence[Object],
     statuses: Sequence[NodeStatus],
-    refusal: str,
+    refused: Problem | None,
 ) -> list[Condition]:
     named = [(live["metadata"]["name"], status) for live, status in zip(nodes, statuses, strict=True)]
     claims = [
-        _ready(snapshot, plan, named, refusal),
+        _ready(snapshot, plan, named, refused),
         _progressing(snapshot, plan, named),
-        _degraded(snapshot, plan, named, refusal),
+        _degraded(snapshot, plan, named, refused),
         _complete(snapshot, plan, named),
         _failed(snapshot, plan, named),
         _chain(snapshot, swarm_id),
@@ -100,7 +103,9 @@ def _failed(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str
     return Claim(kind, "False", Reason.AS_EXPECTED, "")
 
 
-def _ready(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]], refusal: str) -> Claim:
+def _ready(
+    snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]], refused: Problem | None
+) -> Claim:
     kind = ConditionType.READY
     if "deletionTimestamp" in snapshot.live["metadata"]:
         return Claim(kind, "False", Reason.DELETING, "the Swarm is being deleted")
@@ -112,8 +117,8 @@ def _ready(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str,
         return Claim(kind, "False", Reason.SUSPENDED, "spec.suspend is true: set it to false to go on")
     if plan.taken:
         return Claim(kind, "False", Reason.NAME_TAKEN, _taken(plan))
-    if refusal:
-        return Claim(kind, "False", Reason.API_REFUSED, refusal)
+    if refused:
+        return Claim(kind, "False", refused.reason, refused.message)
     if len(named) < snapshot.spec.nodes:
         return Claim(kind, "False", Reason.CREATING, f"{len(named)} of {snapshot.spec.nodes} Nodes exist")
     for name, status in named:
@@ -144,15 +149,15 @@ def _progressing(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tupl
 
 
 def _degraded(
-    snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]], refusal: str
+    snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]], refused: Problem | None
 ) -> Claim:
     kind = ConditionType.DEGRADED
     if snapshot.spec is None:
         return Claim(kind, "True", Reason.INVALID_SPEC, snapshot.invalid)
     if plan.taken:
         return Claim(kind, "True", Reason.NAME_TAKEN, _taken(plan))
-    if refusal:
-        return Claim(kind, "True", Reason.API_REFUSED, refusal)
+    if refused:
+        return Claim(kind, "True", refused.reason, refused.message)
     bad = [(name, _condition(status, ConditionType.DEGRADED)) for name, status in named]
     bad = [(name, condition) for name, condition in bad if condition is not None and condition.status == "True"]
     if bad:

@@ -109,7 +109,9 @@ def test_completion_and_its_time_come_from_the_condition() -> None:
 
 def test_tables_show_state_reason_and_progress() -> None:
     one = swarm(RUNNING, STUCK)
-    text = printed(tables.swarms_table([one]), tables.nodes_table(list(one.nodes)), tables.conditions_table([one]))
+    text = printed(
+        tables.swarms_table([one]), tables.nodes_table(list(one.nodes)), tables.conditions_table(one.conditions)
+    )
     for part in ("NodesDegraded", "5/24", "0.0700 → 0.8100", "0.0300 → 0.7500", "1,200", "check worker.image", "0/1"):
         assert part in text
     assert "not seen yet" in printed(tables.swarms_table([Swarm.parse(swarm_item(), [])]))

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeswarm_api.conditions import Reason
+from kubeswarm_api.conditions import Condition, Reason
+from kubeswarm_api.failures import FAILURES
 from kubeswarm_api.reports import NodeReport, Phase
 from kubeswarm_operator.decide.crash import LAST_CHARACTERS, cause_of, last_words
 from kubeswarm_operator.decide.health import problems
@@ -31,6 +32,22 @@ def _ended(log: str, code: int = 1, reason: str = "Error") -> NodeSnapshot:
     """A container that has ended once; its kubelet starts it again."""
     ended = {"exitCode": code, "reason": reason, "message": log, "finishedAt": NOW.isoformat()}
     return _snapshot({"state": {"running": {}}, "lastState": {"terminated": ended}, "restartCount": 1})
+
+
+def _looping(log: str) -> NodeSnapshot:
+    ended = {"exitCode": 3, "reason": "Error", "message": log}
+    waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting failed container"}}
+    return _snapshot({"state": waiting, "lastState": {"terminated": ended}, "restartCount": 4})
+
+
+def _failing(message: str) -> dict[str, Any]:
+    """A Deployment whose controller can't make a pod."""
+    condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
+    return {"kind": "Deployment", "metadata": {"name": "light-0-rollout"}, "status": {"conditions": [condition]}}
+
+
+def _claim(phase: str) -> dict[str, Any]:
+    return {"kind": "PersistentVolumeClaim", "metadata": {"name": "light-0-data"}, "status": {"phase": phase}}
 
 
 def _logged(cause: str) -> NodeSnapshot:
@@ -76,7 +93,7 @@ def _said(message: str) -> NodeSnapshot:
 
 
 #: (symptom, what is seen, the reason, words of the message: what, where, the next step)
-FAILURES: list[tuple[str, NodeSnapshot, Reason, tuple[str, ...]]] = [
+SYMPTOMS: list[tuple[str, NodeSnapshot, Reason, tuple[str, ...]]] = [
     ("image", _waiting("ErrImagePull", "not found"), Reason.IMAGE_PULL_FAILED, (POD, "worker:v1", "pull secrets")),
     (
         "nowhere to run",
@@ -94,15 +111,40 @@ FAILURES: list[tuple[str, NodeSnapshot, Reason, tuple[str, ...]]] = [
         "pod security",
         node_snapshot(pods=(), refusals=('violates PodSecurity "restricted:latest": hostNetwork',)),
         Reason.POD_REFUSED,
-        ("hostNetwork", "pod security standard"),
+        ("head pod was refused", "hostNetwork", "pod security standard"),
     ),
     (
         "webhook",
         node_snapshot(pods=(), refusals=('admission webhook "p.example" denied the request: no team label',)),
-        Reason.POD_REFUSED,
-        ("p.example", "no team label", "webhook that refuses it"),
+        Reason.ADMISSION_DENIED,
+        ("p.example", "no team label", "webhook or policy that refuses it"),
     ),
-    ("memory", _ended("", 137, "OOMKilled"), Reason.OUT_OF_MEMORY, (POD, "memory limit", "tokensPerMicroBatch")),
+    (
+        "webhook that can't be asked",
+        node_snapshot(pods=(), refusals=('Internal error occurred: failed calling webhook "p.example": refused',)),
+        Reason.ADMISSION_DENIED,
+        ("failed calling webhook", "mend or change the webhook"),
+    ),
+    (
+        "policy",
+        node_snapshot(
+            pods=(), refusals=("pods \"x\" is forbidden: ValidatingAdmissionPolicy 'team' denied request: no label",)
+        ),
+        Reason.ADMISSION_DENIED,
+        ("'team'", "no label"),
+    ),
+    (
+        "rollout pod refused",
+        node_snapshot(children={("Deployment", "light-0-rollout"): _failing('exceeded quota: "small"')}),
+        Reason.QUOTA_EXCEEDED,
+        ("light-0-rollout", "small", "raise the namespace's ResourceQuota"),
+    ),
+    (
+        "memory",
+        _ended("round 3 begins", 137, "OOMKilled"),
+        Reason.OUT_OF_MEMORY,
+        (POD, "it said: round 3 begins", "memory limit", "tokensPerMicroBatch"),
+    ),
     ("memory of the GPU", _logged("OutOfMemoryError: CUDA out of memory"), Reason.OUT_OF_MEMORY, (POD, "CUDA out of")),
     ("evicted for memory", _evicted("The node was low on resource: memory."), Reason.OUT_OF_MEMORY, (POD, "Evicted")),
     ("lost machine", _lost(), Reason.NODE_LOST, (POD, "machine-7", "kubectl get node machine-7")),
@@ -111,8 +153,44 @@ FAILURES: list[tuple[str, NodeSnapshot, Reason, tuple[str, ...]]] = [
     (
         "Secret of the template",
         _waiting("CreateContainerConfigError", 'secret "mine" not found'),
+        Reason.SECRET_NOT_FOUND,
+        (POD, 'secret "mine" not found', "create it"),
+    ),
+    (
+        "command of the template",
+        _waiting("RunContainerError", 'exec: "pyton": executable file not found in $PATH'),
         Reason.CONTAINER_CONFIG_ERROR,
-        (POD, 'secret "mine" not found', "spec.template"),
+        (POD, "pyton", "spec.template"),
+    ),
+    (
+        "Secret of a volume",
+        node_snapshot(stuck=((POD, 'MountVolume.SetUp failed for volume "v" : secret "absent" not found'),)),
+        Reason.SECRET_NOT_FOUND,
+        (POD, "absent", "create it"),
+    ),
+    (
+        "ConfigMap of the environment",
+        node_snapshot(stuck=((POD, 'MountVolume.SetUp failed for volume "e" : configmap "rows" not found'),)),
+        Reason.CONFIG_MAP_NOT_FOUND,
+        (POD, "rows", "spec.environment"),
+    ),
+    (
+        "claim of the template",
+        _unscheduled('0/1 nodes are available: persistentvolumeclaim "absent" not found.'),
+        Reason.CLAIM_NOT_FOUND,
+        (POD, "absent", "create it"),
+    ),
+    (
+        "claim without a volume",
+        _unscheduled("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."),
+        Reason.CLAIM_PENDING,
+        (POD, "unbound", "storageClassName"),
+    ),
+    (
+        "claim with a lost volume",
+        node_snapshot(children={("PersistentVolumeClaim", "light-0-data"): _claim("Lost")}),
+        Reason.CLAIM_LOST,
+        ("light-0-data", "restore the volume"),
     ),
     (
         "Secret of the exchange",
@@ -150,7 +228,12 @@ FAILURES: list[tuple[str, NodeSnapshot, Reason, tuple[str, ...]]] = [
         Reason.LOSS_NOT_FINITE,
         (POD, "round 3", "algorithm.learningRate"),
     ),
-    ("loss, told by the trainer", _said("loss is NaN: lower learningRate"), Reason.LOSS_NOT_FINITE, ("learningRate",)),
+    (
+        "loss, told by the trainer",
+        _said("loss is NaN in round 3"),
+        Reason.LOSS_NOT_FINITE,
+        (POD, "round 3", "learningRate"),
+    ),
     ("volume", _logged("OSError: [Errno 28] No space left on device"), Reason.VOLUME_FULL, (POD, "spec.storage.size")),
     (
         "disk of the machine",
@@ -158,16 +241,49 @@ FAILURES: list[tuple[str, NodeSnapshot, Reason, tuple[str, ...]]] = [
         Reason.VOLUME_FULL,
         (POD, "ephemeral", "limits in spec.template"),
     ),
-    ("something else", _said("no idea"), Reason.TRAINER_FAILED, ("no idea",)),
+    ("something else", _said("no idea"), Reason.TRAINER_FAILED, (POD, "no idea", "see its message and its log")),
+    (
+        "crash of no known cause",
+        _looping("ValueError: an odd number"),
+        Reason.CRASH_LOOP,
+        (POD, "it said: ValueError: an odd number", "kubectl logs light-0-head-0 -c trainer --previous"),
+    ),
 ]
 
 
-@pytest.mark.parametrize(("symptom", "snapshot", "reason", "words"), FAILURES, ids=[each[0] for each in FAILURES])
+@pytest.mark.parametrize(("symptom", "snapshot", "reason", "words"), SYMPTOMS, ids=[each[0] for each in SYMPTOMS])
 def test_every_failure_is_told(symptom: str, snapshot: NodeSnapshot, reason: Reason, words: tuple[str, ...]) -> None:
     found = problems(snapshot)
     assert [each.reason for each in found] == [reason]
     for word in words:
         assert word in found[0].message
+
+
+def test_every_reason_of_a_failure_has_a_meaning_and_a_next_step() -> None:
+    """Reasons that aren't in the table are those of what is well, under way, or as its user wants it."""
+    well = {
+        "Training", "RoundsComplete", "StoppedEarly", "AsExpected", "Synced", "Connected", "NotConfigured", "Creating",
+        "Starting", "Scaling", "RollingOut", "UpdatePending", "UpdatePaused", "RoundsRemain", "Attesting",
+        "Registering", "Suspended", "Deleting",
+    }  # fmt: skip
+    assert {str(reason) for reason in Reason} == well | {str(reason) for reason in FAILURES}
+    assert all(failure.meaning.endswith(".") and failure.remedy for failure in FAILURES.values())
+
+
+def test_messages_fit_a_condition() -> None:
+    """However long what others say is."""
+    long = "x" * 100_000
+    for snapshot in (
+        _unscheduled(long),
+        _evicted(long),
+        _said(long[:4096]),
+        _looping(long),
+        _waiting("ErrImagePull", long),
+    ):
+        for found in problems(snapshot):
+            Condition(type="Degraded", status="True", reason=found.reason, message=found.message[:2048],
+                      last_transition_time="x")  # fmt: skip
+            assert FAILURES[found.reason].remedy in found.message[:2048], "the next step isn't cut off"
 
 
 @pytest.mark.parametrize(

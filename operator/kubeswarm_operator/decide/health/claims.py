@@ -1,0 +1,30 @@
+"""Claims without a volume."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from kubeswarm_api.conditions import Reason
+from kubeswarm_operator.decide.health.problem import Problem, older, problem
+from kubeswarm_operator.observe.snapshot import NodeSnapshot
+from kubeswarm_operator.resources import Object
+
+#: A claim that isn't bound yet is no problem before this.
+BINDING_GRACE = timedelta(seconds=15)
+
+
+def claims(snapshot: NodeSnapshot) -> Iterator[Problem]:
+    """The Node's own claim. What a pod waits for, its scheduler says better."""
+    for (kind, name), live in snapshot.children.items():
+        if kind != "PersistentVolumeClaim" or not older(snapshot.now, live, BINDING_GRACE):
+            continue
+        phase = live.get("status", {}).get("phase")
+        if phase == "Lost":
+            yield problem(Reason.CLAIM_LOST, f"claim {name} lost its volume")
+        elif phase == "Pending" and not any(_waits_for_machine(pod) for pod in snapshot.pods):
+            storage_class = live.get("spec", {}).get("storageClassName") or "the cluster's default"
+            yield problem(Reason.CLAIM_PENDING, f"claim {name} is not bound (storage class: {storage_class})")
+
+
+def _waits_for_machine(pod: Object) -> bool:
+    conditions = pod.get("status", {}).get("conditions") or []
+    return any(c["type"] == "PodScheduled" and c["status"] == "False" for c in conditions)
