@@ -36,6 +36,10 @@ class Model(BaseModel):
         """This value as plain JSON data, camelCase, without fields that are None."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
+    def to_compact(self) -> dict[str, Any]:
+        """The same without what is default: it stays as it is when a later version has more fields."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+
 
 class OneOf(Model):
     """A type of which exactly one of the fields in `one_of` is set: checked here and by CEL at admission."""

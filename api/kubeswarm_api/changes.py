@@ -21,9 +21,9 @@ def refusals(old: Model, new: Model) -> list[str]:
     return found
 
 
-def changed_fields(old: Model, new: Model) -> list[str]:
-    """The fields of a spec, by their path, that differ."""
-    return _differences(old.to_json(), new.to_json(), "spec")
+def changed_fields(old: Model, new: Model, name: str = "spec") -> list[str]:
+    """The fields that differ, by their path in `name`."""
+    return _differences(old.to_json(), new.to_json(), name)
 
 
 def _differences(old: Any, new: Any, path: str) -> list[str]:

@@ -9,7 +9,7 @@ from kubeswarm_api.encoding import canonical_json, digest
 from kubeswarm_api.names import MODEL_DIR
 from kubeswarm_api.node import NodeSpec
 from kubeswarm_api.records import Address, Digest
-from kubeswarm_api.spec_training import Attestation, Retention, TrainingSpec
+from kubeswarm_api.spec_training import Attestation, Retention, Sharing, TrainingSpec
 
 
 class GasCaps(Model):
@@ -61,6 +61,29 @@ class NodeConfig(Model):
         training = self.training.to_json()
         training.pop("rounds", None)
         return digest(canonical_json(training))
+
+    def following(self, fresh: "NodeConfig") -> "NodeConfig":
+        """This configuration with what of `fresh` can be taken over between two rounds, without a restart."""
+        now, later = self.training, fresh.training
+        taken = {
+            "algorithm": now.algorithm.model_copy(update={"learning_rate": later.algorithm.learning_rate}),
+            "sharing": later.sharing,
+            "rollout": now.rollout.model_copy(update={"workers": later.rollout.workers}),
+        }
+        return self.model_copy(update={"training": now.model_copy(update=taken)})
+
+    def read_at_start(self) -> "NodeConfig":
+        """This configuration without what `following` takes over: when it differs, processes must start anew.
+
+        Of the number of rollout pods it matters whether the engine lives in the head pod (none) or not.
+        """
+        training = self.training
+        fixed = {
+            "algorithm": training.algorithm.model_copy(update={"learning_rate": None}),
+            "sharing": Sharing(),
+            "rollout": training.rollout.model_copy(update={"workers": min(1, training.rollout.workers)}),
+        }
+        return self.model_copy(update={"training": training.model_copy(update=fixed)})
 
 
 def node_config(

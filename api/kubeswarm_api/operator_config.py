@@ -79,6 +79,9 @@ class OperatorConfig(Model):
     lease: LeaseSettings = LeaseSettings()
     namespaces: list[str] = Field(default_factory=list, max_length=256, description="Namespaces to watch; empty: all.")
     workers: int = Field(default=4, ge=1, le=64, description="Reconciliations at a time, by kind.")
+    ray_token_days: float = Field(
+        default=30, gt=0, le=3650, description="Age at which the token of a Node's Ray cluster is made anew."
+    )
     status_poll_seconds: float = Field(
         default=5.0, gt=0, le=600, description="How often a running Node's pods are asked."
     )

@@ -1,4 +1,4 @@
-"""When training ends early, when it has failed for good, and when what is finished goes."""
+"""When training ends early, when it has failed for good, and how a change gets to the Nodes."""
 
 from pydantic import Field
 
@@ -30,3 +30,22 @@ class FailurePolicy(Model):
         ge=1,
         description="Seconds since it was created after which it has failed unless it is complete. Left out: none.",
     )
+
+
+class Update(Model):
+    """How a change that replaces pods (of the spec, of images) gets to a Swarm's Nodes: as a Deployment's to its pods.
+
+    A change that needs no new pods (rollout.workers, algorithm.learningRate, sharing) goes to all of them at once.
+    """
+
+    max_unavailable: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Nodes that aren't ready at a time. A Node that isn't ready anyway gets the change at once; one "
+        "that doesn't get ready with it holds the others back.",
+    )
+    min_ready_seconds: int = Field(
+        default=10, ge=0, le=3600, description="Seconds that a Node is ready before the next one gets the change."
+    )
+    paused: bool = Field(default=False, description="No Node gets a change that replaces its pods.")

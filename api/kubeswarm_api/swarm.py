@@ -6,6 +6,7 @@ from kubeswarm_api.base import Model, cel
 from kubeswarm_api.conditions import Condition
 from kubeswarm_api.names import MAX_SWARM_NAME
 from kubeswarm_api.node import Membership, NodeSpec
+from kubeswarm_api.spec_life import Update
 from kubeswarm_api.spec_placement import PlacedSpec
 
 
@@ -13,10 +14,11 @@ class SwarmSpec(PlacedSpec):
     """One training effort: what to train, on what, how, with how many Nodes."""
 
     nodes: int = Field(default=1, ge=0, le=1000, description="Nodes that this cluster runs for the Swarm.")
+    update: Update = Field(default_factory=Update, description="How a change gets to the Nodes.")
 
     def node(self, swarm: str, index: int) -> NodeSpec:
         """The spec of the Node of that index; `swarm` is this Swarm's name."""
-        shared = {name: getattr(self, name) for name in SwarmSpec.model_fields if name != "nodes"}
+        shared = {name: getattr(self, name) for name in PlacedSpec.model_fields}
         return NodeSpec(**shared, swarm=Membership(name=swarm), index=index)
 
 
@@ -30,6 +32,7 @@ class SwarmStatus(Model):
     swarm_id: str | None = Field(default=None, max_length=66, description="The Swarm's id on the chain (0x, 32 bytes).")
     nodes: int = Field(default=0, description="Nodes that exist.")
     ready_nodes: int = Field(default=0, description="Nodes that are Ready.")
+    updated_nodes: int = Field(default=0, description="Nodes whose pods are of the spec and the images of now.")
     complete_nodes: int = Field(default=0, description="Nodes that have finished their rounds.")
     round: int = Field(default=0, description="The last finished round of the Node that is furthest behind.")
     reward: str | None = Field(default=None, max_length=16, description="Mean reward of the Nodes' last rounds.")

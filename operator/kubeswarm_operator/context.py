@@ -1,5 +1,6 @@
 """What passes work with: made once at start, handed to every pass."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 from kubeswarm_api.operator_config import OperatorConfig
@@ -30,4 +31,5 @@ class Context:
     exchange: ExchangeLink
     swarm_queue: WorkQueue[Key]
     node_queue: WorkQueue[Key]
+    turns: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while a Node replaces its pods
     built: Memo[list[Object]] = field(default_factory=Memo)  # Nodes' manifests by what they were built from

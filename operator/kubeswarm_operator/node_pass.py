@@ -5,13 +5,9 @@ from datetime import UTC, datetime
 
 from kubeswarm_api.names import HEAD, ROLE_LABEL
 from kubeswarm_api.node import NodeSpec, NodeStatus
-from kubeswarm_api.node_config import ExchangeConfig, NodeConfig, node_config
 from kubeswarm_operator import node_secrets
 from kubeswarm_operator.apply import Refused
 from kubeswarm_operator.build.meta import Owner
-from kubeswarm_operator.build.network_policy import Peers
-from kubeswarm_operator.build.objects import objects
-from kubeswarm_operator.build.secrets import exchange_secret, identity_secret
 from kubeswarm_operator.context import Context
 from kubeswarm_operator.decide import ending
 from kubeswarm_operator.decide.completion import progress
@@ -21,6 +17,7 @@ from kubeswarm_operator.decide.identity import swarm_id
 from kubeswarm_operator.decide.node_status import NodeFacts, node_status
 from kubeswarm_operator.decide.replicas import Replicas, replicas
 from kubeswarm_operator.decide.rolling import rolling
+from kubeswarm_operator.node_apply import bring
 from kubeswarm_operator.observe import looks
 from kubeswarm_operator.observe.parsing import parse_spec, parse_status
 from kubeswarm_operator.observe.snapshot import NodeSnapshot, Reports
@@ -53,19 +50,20 @@ async def node_pass(context: Context, key: Key) -> float | None:
         try:
             node = await node_secrets.identity(context, owner, snapshot.spec)
             facts = _decide(snapshot, snapshot.spec, swarm, node)
-            await _apply(context, snapshot, snapshot.spec, owner, facts)
+            facts = replace(facts, waits=await bring(context, snapshot, snapshot.spec, owner, facts))
         except Refused as error:
             refused = error.problem
     snapshot = await _look_closer(context, _observe(context, live), snapshot.spec, swarm, facts.replicas)
     found = tuple(problems(snapshot))
-    facts = replace(facts, problems=(refused, *found) if refused else found, rolling=rolling(snapshot))
+    facts = replace(facts, problems=(refused, *found) if refused else found, rolling=_rolling(snapshot))
     status = node_status(snapshot, facts)
     again = await context.reporter.report(live, snapshot.status, status)
     left = expires_in(_ttl(snapshot), status.conditions, snapshot.now)
     if left is not None and left <= 0 and again is None:
         await context.applier.delete(live)
     settled = not facts.problems and not facts.rolling and _all_ready(snapshot, facts.replicas)
-    times = (again, RESYNC if settled else LOOK_AGAIN, ending.seconds_left(snapshot), left)
+    look = RESYNC if settled else LOOK_AGAIN
+    times = (again, _turn_seconds(context, snapshot) if facts.waits else look, ending.seconds_left(snapshot), left)
     return min(each for each in times if each is not None and each > 0)
 
 
@@ -153,57 +151,15 @@ def _swarm_id(context: Context, snapshot: NodeSnapshot, spec: NodeSpec) -> str |
     return swarm_id(snapshot.swarm["metadata"]["uid"], context.chain.facts.owner, recorded)
 
 
-async def _apply(context: Context, snapshot: NodeSnapshot, spec: NodeSpec, owner: Owner, facts: NodeFacts) -> None:
-    assert facts.swarm_id is not None and facts.node_id is not None
-    token = await node_secrets.ray_token(context, owner)
-    exchange = await node_secrets.exchange_credentials(context, owner, spec, facts.swarm_id, facts.node_id)
-    if facts.stop_round is not None:  # the trainer finds its rounds done, and the attestor posts what is left
-        spec = spec.model_copy(update={"rounds": min(spec.rounds, facts.stop_round)})
-    inputs = (snapshot.live["metadata"]["generation"], spec.rounds, owner, facts.swarm_id, facts.node_id)
-    manifests = context.built.get(
-        owner.uid,
-        (*inputs, token, exchange, facts.replicas),
-        lambda: objects(
-            owner,
-            spec,
-            _config(context, owner, spec, facts.swarm_id or "", facts.node_id or ""),
-            context.config.images,
-            _peers(context, spec),
-            facts.replicas,
-            (token, facts.node_id or ""),
-            exchange,
-        ),
-    )
-    await context.applier.apply(manifests)
-    kept = [identity_secret(owner, "", True), *([exchange_secret(owner, "")] if exchange else [])]
-    await context.applier.prune(snapshot.children, [*manifests, *kept], owner.uid)
+def _rolling(snapshot: NodeSnapshot) -> bool:
+    return rolling(snapshot.children.values())
 
 
-def _peers(context: Context, spec: NodeSpec) -> Peers:
-    chain = context.config.chain
-    environment = spec.environment
-    packages = environment.interpreter is not None and environment.interpreter.requirements is not None
-    return Peers(
-        context.namespace,
-        chain.url if chain else None,
-        context.exchange.url,
-        hub=bool(spec.model.hub) or packages,
-        environment_url=environment.open_env.url if environment.open_env else None,
-    )
-
-
-def _config(context: Context, owner: Owner, spec: NodeSpec, swarm: str, node: str) -> NodeConfig:
-    url = context.exchange.url
-    return node_config(
-        spec,
-        namespace=owner.namespace,
-        name=owner.name,
-        swarm=owner.swarm,
-        swarm_id=swarm,
-        node_id=node,
-        chain=context.chain.config,
-        exchange=ExchangeConfig(url=url) if url else None,
-    )
+def _turn_seconds(context: Context, snapshot: NodeSnapshot) -> float:
+    """Seconds until a Node that waits for its turn asks again: longer where many wait."""
+    meta = snapshot.live["metadata"]
+    swarm = snapshot.spec.swarm.name if snapshot.spec else None
+    return LOOK_AGAIN + len(context.store.of_swarm(meta["namespace"], swarm or "")) / 20
 
 
 def _all_ready(snapshot: NodeSnapshot, wanted: Replicas) -> bool:

@@ -2,6 +2,8 @@
 
 import secrets
 from base64 import b64decode
+from dataclasses import dataclass
+from datetime import datetime
 
 from kubeswarm_api.errors import InvalidConfig
 from kubeswarm_api.names import (
@@ -64,10 +66,21 @@ async def _existing(context: Context, owner: Owner, name: str) -> Object:
     return live
 
 
-async def ray_token(context: Context, owner: Owner) -> str:
-    """The uid of the Secret with the Ray cluster's token, which is made if there is none."""
+@dataclass(frozen=True)
+class Token:
+    """The Secret with the token of a Ray cluster."""
+
+    uid: str  # another one: another token, for which all processes must start anew
+    made: datetime
+
+
+async def ray_token(context: Context, owner: Owner, anew: bool = False) -> Token:
+    """The Ray cluster's token, which is made if there is none. `anew`: the one that is there goes."""
     name = ray_token_name(owner.name)
     live = context.store.get(SECRETS, owner.namespace, name)
+    if live is not None and anew:
+        await context.applier.delete(live)
+        live = None
     if live is None:
         try:
             live = await context.applier.create(ray_secret(owner, secrets.token_hex(32)))
@@ -75,7 +88,8 @@ async def ray_token(context: Context, owner: Owner) -> str:
             live = await _existing(context, owner, name)
             if RAY_TOKEN_KEY not in (live.get("data") or {}):
                 raise Refused(422, "InvalidSecret", f"Secret {name} has no {RAY_TOKEN_KEY}: delete it") from None
-    return live["metadata"]["uid"]
+    meta = live["metadata"]
+    return Token(meta["uid"], datetime.fromisoformat(meta["creationTimestamp"]))
 
 
 async def exchange_credentials(context: Context, owner: Owner, spec: NodeSpec, swarm: str, node: str) -> str | None:

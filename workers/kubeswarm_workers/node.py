@@ -1,11 +1,14 @@
 """The parts of one Node's trainer, put together: what a round works with."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from kubeswarm_api.changes import changed_fields
 from kubeswarm_api.node_config import NodeConfig
 from kubeswarm_api.records import Address
+from kubeswarm_workers import config as configuration
 from kubeswarm_workers.environments.contract import Environment
 from kubeswarm_workers.learn.step import Learner
 from kubeswarm_workers.ports import Exchange, Notary
@@ -15,6 +18,7 @@ from kubeswarm_workers.rollout.sampling import EngineSpec
 from kubeswarm_workers.text import Text
 from kubeswarm_workers.weights import policy_digest
 
+log = logging.getLogger(__name__)
 NO_ADDRESS: Address = "0x" + "00" * 20
 STOP = "</answer>"
 #: Tokens of a prompt, and of what the environment says after it, at most, where the model allows more.
@@ -53,6 +57,16 @@ class Node:
     def node_id(self) -> Address:
         """The identity on chain; the zero address without one."""
         return self.notary.node_id if self.notary else NO_ADDRESS
+
+    def follow(self, fresh: NodeConfig) -> None:
+        """Takes over what may change between two rounds: rollout pods, learning rate, sharing."""
+        config = self.config.following(fresh)
+        if config != self.config:
+            changed = changed_fields(self.config, config, "config")
+            log.info("the configuration has changed", extra={"fields": changed})
+            self.config = config
+        self.learner.set_learning_rate(config.training.algorithm.learning_rate)
+        self.pool.resize(configuration.engines(config))
 
     def model_digest(self) -> bytes:
         """The digest of the policy."""

@@ -62,8 +62,7 @@ class Trainer:
             while self._progress.round < training.rounds:
                 if node.stopping():
                     raise Stopped
-                # Scaling rollout pods does not restart the trainer: it reads the number anew.
-                node.pool.resize(configuration.engines(configuration.read(self._place)))
+                node.follow(configuration.read(self._place))
                 self._play(beside)
                 self._measure(held_out, {})
         with self._on_volume("the trained model"):

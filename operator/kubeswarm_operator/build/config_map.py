@@ -8,17 +8,18 @@ from kubeswarm_operator.resources import CONFIG_MAPS, Object
 
 
 def config_map(owner: Owner, config: NodeConfig) -> Object:
-    """node.json, in canonical JSON so that equal configurations are equal bytes."""
-    data = {NODE_CONFIG_KEY: canonical_json(config.to_json()).decode()}
+    """node.json, in canonical JSON so that equal configurations are equal bytes.
+
+    Without defaults, so that workers of an earlier version read what a later operator writes.
+    """
+    data = {NODE_CONFIG_KEY: canonical_json(config.to_compact()).decode()}
     return manifest(CONFIG_MAPS, owner, config_name(owner.name), {"data": data})
 
 
 def restart_digest(config: NodeConfig, *secrets: str) -> str:
-    """Changes when running pods must start anew.
+    """Changes when running pods must start anew, and not when a later version of the operator has more fields.
 
-    That is with everything but the number of rollout pods, of which only matters whether the engine lives in the head
-    pod (none) or not. `secrets`: what tells apart Secrets that processes read once, such as their uids.
+    `secrets`: what tells apart Secrets that processes read once, such as their uids.
     """
-    content = {**config.to_json(), "secrets": secrets}
-    content["training"]["rollout"]["workers"] = min(1, config.training.rollout.workers)
+    content = {**config.read_at_start().to_compact(), "secrets": secrets}
     return digest(canonical_json(content)).hex()[:32]

@@ -18,6 +18,8 @@ _NEWS_WHEN = {
     ConditionType.COMPLETE: "True",
     ConditionType.DEGRADED: "False",
 }
+#: Reasons that are told as a warning whatever their condition.
+_ALARMS = {"UpdateStalled"}
 _QUIET = {"Registering", "Starting", "NotConfigured"}
 
 
@@ -39,7 +41,8 @@ def announcements(before: Iterable[Condition], after: Iterable[Condition]) -> li
         if old is not None and (old.status, old.reason) == (condition.status, condition.reason):
             continue
         kind = ConditionType(condition.type)
-        if _WARN_WHEN.get(kind) == condition.status and condition.reason not in _QUIET:
+        wrong = _WARN_WHEN.get(kind) == condition.status and condition.reason not in _QUIET
+        if wrong or condition.reason in _ALARMS:
             out.append(Announcement("Warning", condition.reason, condition.message))
         elif _NEWS_WHEN.get(kind) == condition.status:
             if kind == ConditionType.DEGRADED and (old is None or old.status != "True"):

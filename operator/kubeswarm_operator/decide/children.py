@@ -10,6 +10,8 @@ from kubeswarm_operator.resources import Object
 
 #: Digest of the manifest as it was applied last: shows a field that the manifest no longer has.
 APPLIED_ANNOTATION = "kubeswarm.dev/applied"
+#: Digest of a workload's pod template as it was applied last: shows what replaces pods.
+TEMPLATE_ANNOTATION = "kubeswarm.dev/template"
 
 
 def stamped(manifest: Object) -> Object:
@@ -19,6 +21,9 @@ def stamped(manifest: Object) -> Object:
     """
     meta = manifest["metadata"]
     annotations = {key: value for key, value in meta.get("annotations", {}).items() if key != APPLIED_ANNOTATION}
+    template = (manifest.get("spec") or {}).get("template")
+    if template is not None and "replicas" in manifest["spec"]:
+        annotations[TEMPLATE_ANNOTATION] = digest(canonical_json(template)).hex()[:32]
     left_out = ("data", "type", "metadata") if _is_secret(manifest) else ("metadata",)
     content = {key: value for key, value in manifest.items() if key not in left_out}
     content["metadata"] = {**meta, "annotations": annotations}

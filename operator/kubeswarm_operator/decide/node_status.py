@@ -1,6 +1,7 @@
 """A Node's status: numbers and conditions, from what its pods and the chain say. Numbers outlive the pods."""
 
 from dataclasses import dataclass
+from enum import Enum
 
 from kubeswarm_api.conditions import Condition, ConditionType, Reason
 from kubeswarm_api.names import APP_LABEL, HEAD, NODE_LABEL, ROLE_LABEL, ROLLOUT
@@ -12,6 +13,13 @@ from kubeswarm_operator.decide.health import Problem, pod_ready
 from kubeswarm_operator.decide.replicas import Replicas
 from kubeswarm_operator.observe.snapshot import NodeSnapshot
 from kubeswarm_operator.resources import Object
+
+
+class Waits(Enum):
+    """What a Node with a change waits for."""
+
+    TURN = "its turn (spec.update.maxUnavailable of the Swarm)"
+    PAUSED = "spec.update.paused of the Swarm to be false"
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,7 @@ class NodeFacts:
     rolling: bool  # pods of an older template are still there
     stop_round: int | None = None  # the round after which training ends early
     failed: Problem | None = None  # why it has failed for good
+    waits: Waits | None = None  # before its pods may be replaced by ones of the changed spec
 
 
 def node_status(snapshot: NodeSnapshot, facts: NodeFacts) -> NodeStatus:
@@ -114,6 +123,9 @@ def _progressing(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim:
         return Claim(kind, "False", Reason.SUSPENDED, "spec.suspend is true")
     if facts.progress.trained:
         return Claim(kind, "True", Reason.ATTESTING, "training is done; the last rounds go to the chain")
+    if facts.waits is not None:
+        reason = Reason.UPDATE_PAUSED if facts.waits is Waits.PAUSED else Reason.UPDATE_PENDING
+        return Claim(kind, "True", reason, f"it keeps its pods as they are, and waits for {facts.waits.value}")
     if facts.problems:
         return Claim(kind, "False", facts.problems[0].reason, "see Degraded")
     if facts.rolling:

@@ -6,10 +6,11 @@ from statistics import fmean
 from kubeswarm_api.conditions import Condition, ConditionType, Reason
 from kubeswarm_api.names import APP, APP_LABEL, SWARM_LABEL
 from kubeswarm_api.node import NodeStatus
+from kubeswarm_api.spec_life import Update
 from kubeswarm_api.swarm import SwarmStatus
 from kubeswarm_operator.decide.children import controls
 from kubeswarm_operator.decide.conditions import Claim, conditions, unchanged
-from kubeswarm_operator.decide.health import Problem
+from kubeswarm_operator.decide.health import Problem, problem
 from kubeswarm_operator.decide.swarm_nodes import SwarmNodes
 from kubeswarm_operator.observe.parsing import parse_status
 from kubeswarm_operator.observe.snapshot import SwarmSnapshot
@@ -32,6 +33,7 @@ def swarm_status(
         swarm_id=swarm_id,
         nodes=len(nodes),
         ready_nodes=sum(_is(status, ConditionType.READY) for status in statuses),
+        updated_nodes=sum(not _held(status) for status in statuses),
         complete_nodes=sum(_is(status, ConditionType.COMPLETE) for status in statuses),
         round=min((status.round for status in statuses), default=0),
         reward=f"{fmean(rewards):.4f}" if rewards else snapshot.status.reward,
@@ -142,10 +144,36 @@ def _progressing(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tupl
         return Claim(kind, "False", Reason.SUSPENDED, "spec.suspend is true")
     if len(named) != snapshot.spec.nodes:
         return Claim(kind, "True", Reason.SCALING, f"{len(named)} Nodes exist, {snapshot.spec.nodes} are wanted")
+    update = _updating(snapshot.spec.update, named)
+    if update:
+        return update
     moving = sum(_is(status, ConditionType.PROGRESSING) for _, status in named)
     if moving:
         return Claim(kind, "True", Reason.TRAINING, f"{moving} of {len(named)} Nodes make progress")
     return Claim(kind, "False", Reason.NODES_DEGRADED if named else Reason.AS_EXPECTED, "no Node makes progress")
+
+
+def _held(status: NodeStatus) -> bool:
+    """Whether a Node keeps pods of an earlier spec until its turn."""
+    progressing = _condition(status, ConditionType.PROGRESSING)
+    return progressing is not None and progressing.reason in (Reason.UPDATE_PENDING, Reason.UPDATE_PAUSED)
+
+
+def _updating(update: Update, named: Sequence[tuple[str, NodeStatus]]) -> Claim | None:
+    """How far a change has come that replaces pods; None: all Nodes have it."""
+    kind = ConditionType.PROGRESSING
+    held = sum(_held(status) for _, status in named)
+    if not held:
+        return None
+    what = f"{len(named) - held} of {len(named)} Nodes have the changed spec or image"
+    if update.paused:
+        return Claim(kind, "False", Reason.UPDATE_PAUSED, f"{what}; set spec.update.paused to false to go on")
+    for name, status in named:
+        degraded = _condition(status, ConditionType.DEGRADED)
+        if degraded is not None and degraded.status == "True" and not _held(status):
+            stalled = problem(Reason.UPDATE_STALLED, f"{what}, and Node {name} does not get well: {degraded.message}")
+            return Claim(kind, "False", stalled.reason, stalled.message)
+    return Claim(kind, "True", Reason.ROLLING_OUT, what)
 
 
 def _degraded(

@@ -125,15 +125,20 @@ def test_the_model_comes_from_where_it_is_said(model: dict[str, Any], volume: di
     assert volumes.get("model") == (None if volume is None else {"name": "model", **volume})
 
 
+@pytest.mark.parametrize(
+    "change", [{"algorithm": {"learningRate": 0.1}}, {"sharing": {"external": 9, "maxAgeRounds": 2}}]
+)
+def test_what_can_change_in_flight_restarts_nothing(change: dict[str, Any]) -> None:
+    assert restart_digest(node_config(node_spec(**change))) == restart_digest(node_config(node_spec()))
+
+
 def test_the_number_of_rollout_pods_alone_restarts_nothing() -> None:
     marks = [restart_digest(node_config(node_spec(rollout={"workers": n}))) for n in (0, 1, 2, 9)]
     assert marks[1] == marks[2] == marks[3]
     assert marks[0] != marks[1]
 
 
-@pytest.mark.parametrize(
-    "change", [{"rounds": 99}, {"algorithm": {"learningRate": 0.1}}, {"rollout": {"maxTokens": 7}}]
-)
+@pytest.mark.parametrize("change", [{"rounds": 99}, {"algorithm": {"maxGradNorm": 0.1}}, {"rollout": {"maxTokens": 7}}])
 def test_any_other_change_restarts(change: dict[str, Any]) -> None:
     assert restart_digest(node_config(node_spec(**change))) != restart_digest(node_config(node_spec()))
 
@@ -160,7 +165,7 @@ def test_a_node_carries_the_whole_spec_of_its_swarm() -> None:
     built = node(SWARM, spec, 2)["spec"]
     assert built.pop("swarm") == {"name": "light"}
     assert built.pop("index") == 2
-    assert built == {key: value for key, value in spec.to_json().items() if key != "nodes"}
+    assert built == {key: value for key, value in spec.to_json().items() if key not in ("nodes", "update")}
 
 
 def test_code_and_data_of_the_environment_are_mounted_into_the_trainer_alone() -> None:

@@ -1,6 +1,5 @@
 """The policies, as properties of pure functions."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -208,11 +207,14 @@ def test_only_progress_waits(before: NodeStatus, after: NodeStatus, at_once: boo
 
 # --- rolling ------------------------------------------------------------------------------------------------
 def test_rolling_while_old_pods_are_there() -> None:
-    sts = {"metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": {"observedGeneration": 2, "replicas": 1}}
-    old = node_snapshot(children={("StatefulSet", "h"): {**sts, "status": {**sts["status"], "updatedReplicas": 0}}})
-    assert rolling(old)
-    new = node_snapshot(children={("StatefulSet", "h"): {**sts, "status": {**sts["status"], "updatedReplicas": 1}}})
-    assert not rolling(new)
-    unseen = node_snapshot(children={("StatefulSet", "h"): {**sts, "metadata": {"generation": 3}}})
-    assert rolling(unseen)
-    assert not rolling(replace(old, children={}))
+    sts = {
+        "kind": "StatefulSet",
+        "metadata": {"generation": 2},
+        "spec": {"replicas": 1},
+        "status": {"observedGeneration": 2, "replicas": 1},
+    }
+    old = {**sts, "status": {**sts["status"], "updatedReplicas": 0}}
+    assert rolling([old])
+    assert not rolling([{**sts, "status": {**sts["status"], "updatedReplicas": 1}}])
+    assert rolling([{**sts, "metadata": {"generation": 3}}])
+    assert not rolling([])

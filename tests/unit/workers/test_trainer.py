@@ -172,3 +172,24 @@ def test_episodes_of_several_turns(tiny_model: Path, tmp_path: Path) -> None:
     ]
     assert sum(bool(each.given) for each in completions) > 16
     assert sample(metrics, "kubeswarm_trainer_tokens_total") == sum(sum(each.sampled) for each in completions)
+
+
+def test_a_changed_learning_rate_is_taken_over_between_two_rounds(tiny_model: Path, tmp_path: Path) -> None:
+    place = trainers.fresh_place(tmp_path)
+    trainers.configure(place, tiny_model, SPELLING, rounds=1000)
+    with trainers.running(place, "trainer", tmp_path / "log") as trainer:
+        trainer.wait_for("round finished")
+        path = place.path(names.NODE_CONFIG_FILE)
+        config = json.loads(path.read_text())
+        config["training"]["algorithm"]["learningRate"] = 1e-5
+        path.with_suffix(".new").write_text(json.dumps(config))
+        path.with_suffix(".new").rename(path)  # in one step, as a kubelet does it
+        trainer.wait_for("the configuration has changed")
+        trainer.wait_for("round finished", len(trainer.entries("round finished")) + 2)
+        assert trainer.terminate() == 0
+        (change,) = trainer.entries("the configuration has changed")
+        assert change["fields"] == ["config.training.algorithm.learningRate"]
+        rates = [entry["learningRate"] for entry in trainer.entries("round finished")]
+    assert (rates[0], rates[-1]) == (3e-4, 1e-5)
+    digests = [RoundRecord.from_bytes(data).config for data in trainers.records(place)]
+    assert len(set(digests)) == 2, "a round's record binds the configuration that it was trained with"

@@ -99,11 +99,14 @@ class Learner:
         self.algorithm = algorithm
         self.rollout = rollout
         self.choices = algorithm.choices()
-        peak = algorithm.learning_rate
-        self.peak = (FULL_RATE if policy.lora is None else ADAPTER_RATE) if peak is None else peak
+        self.set_learning_rate(algorithm.learning_rate)
         self.optimizer = torch.optim.AdamW(policy.trainable().values(), lr=self.peak, betas=BETAS, weight_decay=0.0)
         if algorithm.gradient_checkpointing:
             policy.save_memory()
+
+    def set_learning_rate(self, peak: float | None) -> None:
+        """The peak of the schedule, from the next update on; None: the default."""
+        self.peak = (FULL_RATE if self.policy.lora is None else ADAPTER_RATE) if peak is None else peak
 
     def update(self, rows: Sequence[Row], round: int) -> Update:
         """Learns from `rows`, a group each, in `round`; without anything to learn from the policy stays as it is.

@@ -1,0 +1,136 @@
+"""Brings a Node's objects to what its spec asks for: at once, or in its turn where that replaces its pods."""
+
+from datetime import timedelta
+
+from kubeswarm_api.names import HEAD, ROLE_LABEL
+from kubeswarm_api.node import NodeSpec
+from kubeswarm_api.node_config import ExchangeConfig, NodeConfig, node_config
+from kubeswarm_api.spec_life import Update
+from kubeswarm_api.swarm import SwarmSpec
+from kubeswarm_operator import node_secrets
+from kubeswarm_operator.build.meta import Owner
+from kubeswarm_operator.build.network_policy import Peers
+from kubeswarm_operator.build.objects import objects
+from kubeswarm_operator.build.secrets import exchange_secret, identity_secret
+from kubeswarm_operator.context import Context
+from kubeswarm_operator.decide.node_status import NodeFacts, Waits
+from kubeswarm_operator.decide.turns import Member, has_turn, replaces_pods
+from kubeswarm_operator.observe.parsing import parse_spec
+from kubeswarm_operator.observe.snapshot import NodeSnapshot
+from kubeswarm_operator.resources import DEPLOYMENTS, PODS, STATEFUL_SETS, Object
+
+#: What a Node that waits for its turn keeps as it is: the pods, and what they read.
+_KEPT = ("ConfigMap", "StatefulSet", "Deployment")
+
+
+async def bring(
+    context: Context, snapshot: NodeSnapshot, spec: NodeSpec, owner: Owner, facts: NodeFacts
+) -> Waits | None:
+    """Returns what the Node waits for before its pods may be replaced; None: all is as it should be."""
+    assert facts.swarm_id is not None and facts.node_id is not None
+    exchange = await node_secrets.exchange_credentials(context, owner, spec, facts.swarm_id, facts.node_id)
+    token = await node_secrets.ray_token(context, owner)
+    manifests = _manifests(context, snapshot, spec, owner, facts, token.uid, exchange)
+    stale = snapshot.now - token.made > timedelta(days=context.config.ray_token_days)
+    if not (stale or replaces_pods(snapshot.children, manifests)):
+        await _write(context, snapshot, owner, manifests, exchange)
+        return None
+    # One Node at a time decides: the answer to its write is in the store before the next one looks.
+    async with context.turns:
+        update = _update(snapshot)
+        if update is not None and not has_turn(*_members(context, snapshot), update, snapshot.now):
+            await context.applier.apply([each for each in manifests if each["kind"] not in _KEPT])
+            return Waits.PAUSED if update.paused else Waits.TURN
+        if stale:
+            token = await node_secrets.ray_token(context, owner, anew=True)
+            manifests = _manifests(context, snapshot, spec, owner, facts, token.uid, exchange)
+        await _write(context, snapshot, owner, manifests, exchange)
+    return None
+
+
+async def _write(
+    context: Context, snapshot: NodeSnapshot, owner: Owner, manifests: list[Object], exchange: str | None
+) -> None:
+    await context.applier.apply(manifests)
+    kept = [identity_secret(owner, "", True), *([exchange_secret(owner, "")] if exchange else [])]
+    await context.applier.prune(snapshot.children, [*manifests, *kept], owner.uid)
+
+
+def _update(snapshot: NodeSnapshot) -> Update | None:
+    """How the Swarm wants changes to spread; None for a Node without one here, or one that isn't to have pods."""
+    if snapshot.swarm is None or snapshot.spec is None or snapshot.spec.suspend:
+        return None
+    spec, _ = parse_spec(SwarmSpec, snapshot.swarm)
+    return spec.update if spec else None
+
+
+def _members(context: Context, snapshot: NodeSnapshot) -> tuple[Member, list[Member]]:
+    """The Node, and the others of its Swarm."""
+    namespace, name = snapshot.live["metadata"]["namespace"], snapshot.live["metadata"]["name"]
+    swarm = snapshot.spec.swarm.name if snapshot.spec else None
+
+    def member(node: Object) -> Member:
+        key = (namespace, node["metadata"]["name"])
+        workloads = [live for kind in (STATEFUL_SETS, DEPLOYMENTS) for live in context.store.of_node(kind, *key)]
+        pods = context.store.of_node(PODS, *key)
+        heads = tuple(pod for pod in pods if pod["metadata"]["labels"].get(ROLE_LABEL) == HEAD)
+        return Member(node, tuple(workloads), heads)
+
+    nodes = {node["metadata"]["name"]: node for node in context.store.of_swarm(namespace, swarm or "")}
+    mine = nodes.pop(name, snapshot.live)
+    return member(mine), [member(node) for node in nodes.values()]
+
+
+def _manifests(
+    context: Context,
+    snapshot: NodeSnapshot,
+    spec: NodeSpec,
+    owner: Owner,
+    facts: NodeFacts,
+    token: str,
+    exchange: str | None,
+) -> list[Object]:
+    if facts.stop_round is not None:  # the trainer finds its rounds done, and the attestor posts what is left
+        spec = spec.model_copy(update={"rounds": min(spec.rounds, facts.stop_round)})
+    inputs = (snapshot.live["metadata"]["generation"], spec.rounds, owner, facts.swarm_id, facts.node_id)
+    return context.built.get(
+        owner.uid,
+        (*inputs, token, exchange, facts.replicas),
+        lambda: objects(
+            owner,
+            spec,
+            _config(context, owner, spec, facts.swarm_id or "", facts.node_id or ""),
+            context.config.images,
+            _peers(context, spec),
+            facts.replicas,
+            (token, facts.node_id or ""),
+            exchange,
+        ),
+    )
+
+
+def _peers(context: Context, spec: NodeSpec) -> Peers:
+    chain = context.config.chain
+    environment = spec.environment
+    packages = environment.interpreter is not None and environment.interpreter.requirements is not None
+    return Peers(
+        context.namespace,
+        chain.url if chain else None,
+        context.exchange.url,
+        hub=bool(spec.model.hub) or packages,
+        environment_url=environment.open_env.url if environment.open_env else None,
+    )
+
+
+def _config(context: Context, owner: Owner, spec: NodeSpec, swarm: str, node: str) -> NodeConfig:
+    url = context.exchange.url
+    return node_config(
+        spec,
+        namespace=owner.namespace,
+        name=owner.name,
+        swarm=owner.swarm,
+        swarm_id=swarm,
+        node_id=node,
+        chain=context.chain.config,
+        exchange=ExchangeConfig(url=url) if url else None,
+    )
