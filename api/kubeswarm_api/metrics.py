@@ -117,6 +117,11 @@ SAMPLES_PENDING = Metric(
 )
 TOKENS = Metric("kubeswarm_trainer_tokens_total", "counter", "Tokens sampled by this Node.")
 PHASE_SECONDS = Metric("kubeswarm_trainer_phase_seconds", "histogram", "Seconds of each part of a round.", ("phase",))
+ROLLOUT_WAIT = Metric(
+    "kubeswarm_trainer_rollout_wait_share",
+    "gauge",
+    "Share of the last round in which the learner waited for rollouts: what more rollout pods can save.",
+)
 WEIGHT_SYNCS = Metric(
     "kubeswarm_trainer_weight_syncs_total",
     "counter",

@@ -9,6 +9,8 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 SWARM_LABEL = "kubeswarm.dev/swarm"
 NODE_LABEL = "kubeswarm.dev/node"
 ROLE_LABEL = "kubeswarm.dev/role"
+#: Labels of Swarms and Nodes that their workloads get too: whose queue they are in.
+QUEUE_PREFIX = "kueue.x-k8s.io/"
 CONFIG_ANNOTATION = "kubeswarm.dev/config-digest"
 APP = "kubeswarm"
 FIELD_MANAGER = "kubeswarm-operator"
@@ -44,6 +46,9 @@ RAY_METRICS_PORT = 6385
 RAY_WORKER_PORTS = (10002, 10199)
 #: The Ray resource that a rollout pod offers, one unit an engine.
 RAY_ENGINE_RESOURCE = "engine"
+
+#: Seconds that an attestor takes after SIGTERM, at most, to bring what is pending to the chain.
+LAST_ATTEMPT_SECONDS = 10
 
 # --- files in pods ------------------------------------------------------------------------------------------
 NODE_CONFIG_FILE = PurePosixPath("/etc/kubeswarm/node/node.json")

@@ -68,7 +68,9 @@ class NodeConfig(Model):
         taken = {
             "algorithm": now.algorithm.model_copy(update={"learning_rate": later.algorithm.learning_rate}),
             "sharing": later.sharing,
-            "rollout": now.rollout.model_copy(update={"workers": later.rollout.workers}),
+            "rollout": now.rollout.model_copy(
+                update={"workers": later.rollout.workers, "max_workers": later.rollout.max_workers}
+            ),
         }
         return self.model_copy(update={"training": now.model_copy(update=taken)})
 
@@ -81,7 +83,9 @@ class NodeConfig(Model):
         fixed = {
             "algorithm": training.algorithm.model_copy(update={"learning_rate": None}),
             "sharing": Sharing(),
-            "rollout": training.rollout.model_copy(update={"workers": min(1, training.rollout.workers)}),
+            "rollout": training.rollout.model_copy(
+                update={"workers": min(1, training.rollout.workers), "max_workers": None}
+            ),
         }
         return self.model_copy(update={"training": training.model_copy(update=fixed)})
 

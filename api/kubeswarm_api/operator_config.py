@@ -79,6 +79,12 @@ class OperatorConfig(Model):
     lease: LeaseSettings = LeaseSettings()
     namespaces: list[str] = Field(default_factory=list, max_length=256, description="Namespaces to watch; empty: all.")
     workers: int = Field(default=4, ge=1, le=64, description="Reconciliations at a time, by kind.")
+    watch_silence_seconds: float = Field(
+        default=70,
+        gt=0,
+        le=600,
+        description="A watch that has been silent for so long is opened again: API servers say something each minute.",
+    )
     ray_token_days: float = Field(
         default=30, gt=0, le=3650, description="Age at which the token of a Node's Ray cluster is made anew."
     )

@@ -14,6 +14,8 @@ from kubeswarm_api.spec_model import ModelSource
 _TOO_MANY_COMPLETIONS = "algorithm.prompts x algorithm.groupSize is over 16384 completions a round: lower one of them"
 _DECAYED = "rounds is over algorithm.decayRounds, where the learning rate is 0: raise decayRounds or lower rounds"
 
+_SCALED = "maxWorkers needs workers of at least 1, and at most maxWorkers: raise workers, or leave maxWorkers out"
+
 SIZE = r"^[1-9][0-9]*(Mi|Gi|Ti|M|G|T)$"
 _UNITS = {"M": 10**6, "G": 10**9, "T": 10**12, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
@@ -33,6 +35,12 @@ class Rollout(Model):
         le=1000,
         description="Rollout pods a Node. 0: the engine lives in the head pod beside the learner.",
     )
+    max_workers: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Up to this an autoscaler may set the scale of each Node, from `workers` on. Left out: none may.",
+    )
     max_tokens: int = Field(default=64, ge=1, le=32768, description="New tokens a completion at most.")
     temperature: float = Field(default=1.0, gt=0, le=4, description="Sampling temperature.")
     max_turns: int = Field(
@@ -47,6 +55,20 @@ class Rollout(Model):
     def max_episode_tokens(self) -> int:
         """Sampled tokens of an episode at most."""
         return self.max_tokens * self.max_turns
+
+    cel_rules = (
+        cel(
+            "!has(self.maxWorkers) || (self.workers >= 1 && self.maxWorkers >= self.workers)",
+            _SCALED,
+            fieldPath=".maxWorkers",
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _scalable(self) -> Self:
+        if self.max_workers is not None and not 1 <= self.workers <= self.max_workers:
+            raise ValueError(_SCALED)
+        return self
 
 
 class Asynchrony(Model):

@@ -66,7 +66,12 @@ class Lease:
                 self._safe_until = float("-inf")
                 return
             leading = leading or bool(got)
-            await asyncio.sleep(self._settings.renew_seconds if got else min(2.0, self._settings.renew_seconds))
+            await asyncio.sleep(self._settings.renew_seconds if got else self._until_free())
+
+    def _until_free(self) -> float:
+        """Seconds until it is worth looking again: 2 at most, and not long after the Lease has run out."""
+        left = self._seen[1] + self._settings.duration_seconds - time.monotonic()
+        return max(0.1, min(2.0, self._settings.renew_seconds, left + 0.05))
 
     async def _step(self, kube: Kube) -> bool:
         """One attempt: True if the Lease is this replica's now, False if another one holds it."""

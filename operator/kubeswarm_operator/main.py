@@ -10,13 +10,14 @@ from typing import Any
 import kopf
 
 from kubeswarm_api.names import FIELD_MANAGER
+from kubeswarm_api.operator_config import OperatorConfig
 from kubeswarm_operator import telemetry
 from kubeswarm_operator.feed import SELECTOR, Feed
 from kubeswarm_operator.kube import open_session
 from kubeswarm_operator.resources import CHILDREN, PODS, WATCHED, Resource
 
-#: Seconds: a quiet watch sends a bookmark each minute, so that silence for longer means a broken one.
-WATCH_INACTIVITY, WATCH_SERVER_TIMEOUT = 70.0, 150
+#: Seconds after which the API server ends a watch by itself.
+WATCH_SERVER_TIMEOUT = 150
 CHUNK = 500
 
 
@@ -67,17 +68,17 @@ def _watch(registry: kopf.OperatorRegistry, resource: Resource, feed: Feed, list
             feed.deleted(resource, dict(event["object"]))
 
 
-async def watch(registry: kopf.OperatorRegistry, namespaces: list[str], stop: asyncio.Event) -> None:
+async def watch(registry: kopf.OperatorRegistry, config: OperatorConfig, stop: asyncio.Event) -> None:
     """Watches until it is cancelled; signals set `stop`."""
     before = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
         registry=registry,
-        settings=_settings(),
+        settings=_settings(config.watch_silence_seconds),
         standalone=True,
         # Else kopf asks for the user's name, and a pod's uid has none. Its type is not among what kopf exports.
         identity=FIELD_MANAGER,  # pyright: ignore[reportArgumentType]
-        clusterwide=not namespaces,
-        namespaces=namespaces,
+        clusterwide=not config.namespaces,
+        namespaces=config.namespaces,
     )
     # In the place of kopf's own handlers, which leave tasks that aren't its own running for 5 seconds.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -85,14 +86,14 @@ async def watch(registry: kopf.OperatorRegistry, namespaces: list[str], stop: as
     await kopf.run_tasks(tasks, ignored=before)
 
 
-def _settings() -> kopf.OperatorSettings:
+def _settings(silence: float) -> kopf.OperatorSettings:
     """kopf as a watcher and nothing else."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.persistence.diffbase_storage = NoDiffs()
     settings.peering.standalone = True
     settings.scanning.disabled = True  # no watching of CRDs and namespaces
-    settings.watching.inactivity_timeout = WATCH_INACTIVITY
+    settings.watching.inactivity_timeout = silence
     settings.watching.server_timeout = WATCH_SERVER_TIMEOUT
     settings.watching.connect_timeout = 10.0
     settings.watching.chunk_size = CHUNK

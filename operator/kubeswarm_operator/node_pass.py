@@ -7,7 +7,7 @@ from kubeswarm_api.names import HEAD, ROLE_LABEL
 from kubeswarm_api.node import NodeSpec, NodeStatus
 from kubeswarm_operator import node_secrets
 from kubeswarm_operator.apply import Refused
-from kubeswarm_operator.build.meta import Owner
+from kubeswarm_operator.build.meta import Owner, queue_of
 from kubeswarm_operator.context import Context
 from kubeswarm_operator.decide import ending
 from kubeswarm_operator.decide.completion import progress
@@ -139,7 +139,7 @@ def _nothing(snapshot: NodeSnapshot) -> NodeFacts:
 
 def _owner(snapshot: NodeSnapshot, spec: NodeSpec) -> Owner:
     meta = snapshot.live["metadata"]
-    return Owner(meta["namespace"], meta["name"], meta["uid"], spec.swarm.name or "")
+    return Owner(meta["namespace"], meta["name"], meta["uid"], spec.swarm.name or "", queue_of(snapshot.live))
 
 
 def _swarm_id(context: Context, snapshot: NodeSnapshot, spec: NodeSpec) -> str | None:

@@ -14,7 +14,8 @@ class Rule:
     verbs: tuple[str, ...]
 
 
-_OWNED = ("list", "watch", "create", "patch", "delete")
+_KEPT = ("list", "watch", "create", "patch")  # Kubernetes' garbage collector deletes what a Node leaves
+_OWNED = (*_KEPT, "delete")
 
 #: In every namespace that is watched.
 WATCHED_RULES = (
@@ -23,11 +24,13 @@ WATCHED_RULES = (
     Rule(GROUP, ("swarms/status", "swarmnodes/status"), ("patch",)),
     # Owner references with blockOwnerDeletion need this where that admission plugin is on.
     Rule(GROUP, ("swarms/finalizers", "swarmnodes/finalizers"), ("update",)),
-    Rule("", ("services", "configmaps"), _OWNED),
-    Rule("", ("secrets", "persistentvolumeclaims"), ("get", *_OWNED)),
+    Rule("", ("services", "configmaps"), _KEPT),
+    Rule("", ("persistentvolumeclaims",), ("get", *_KEPT)),
+    Rule("", ("secrets",), ("get", *_OWNED)),
     Rule("", ("pods",), ("list", "watch")),
     Rule("", ("events",), ("list", "create", "patch")),
-    Rule("apps", ("statefulsets", "deployments"), _OWNED),
+    Rule("apps", ("statefulsets",), _KEPT),
+    Rule("apps", ("deployments",), _OWNED),
     Rule("networking.k8s.io", ("networkpolicies",), _OWNED),
     Rule("policy", ("poddisruptionbudgets",), _OWNED),
 )

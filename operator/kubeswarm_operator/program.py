@@ -31,7 +31,8 @@ from kubeswarm_operator.swarm_pass import swarm_pass
 
 log = logging.getLogger(__name__)
 SERVED_SECONDS = 2.0
-PREPARE_SECONDS = 5.0
+#: Seconds that the first passes wait for what is around; and between attempts to make the exchange's Secret.
+KNOW_SECONDS, PREPARE_SECONDS = 3.0, 5.0
 
 
 async def run(config: OperatorConfig) -> int:
@@ -81,7 +82,7 @@ async def _run(context: Context, feed: Feed, lease: Lease) -> int:
     listed, stop = asyncio.Event(), asyncio.Event()
     leading = asyncio.create_task(_lead(context, lease, listed), name="lead")
     holding = asyncio.create_task(lease.keep(context.kube), name="lease")
-    watching = asyncio.create_task(watch(registrations(feed, listed), context.config.namespaces, stop), name="kopf")
+    watching = asyncio.create_task(watch(registrations(feed, listed), context.config, stop), name="kopf")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     await asyncio.wait([leading, holding, watching, stopping], return_when=asyncio.FIRST_COMPLETED)
     lost = holding.done()
@@ -121,9 +122,10 @@ async def _lead(context: Context, lease: Lease, listed: asyncio.Event) -> None:
         log.info("all resources are listed")
         group.create_task(context.reports.poll())
         # Passes that know all there is to know write nothing at a restart. But nobody is waited for without end.
-        for known in (prepared, context.chain.first, context.reports.first):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(known.wait(), PREPARE_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(KNOW_SECONDS):
+                for known in (prepared, context.chain.first, context.reports.first):
+                    await known.wait()
         for _ in range(context.config.workers):
             group.create_task(context.swarm_queue.work(_pass(context, "Swarm", swarm_pass)))
             group.create_task(context.node_queue.work(_pass(context, "Node", node_pass)))

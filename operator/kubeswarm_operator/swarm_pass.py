@@ -7,7 +7,7 @@ from kubeswarm_api.names import budget_name, node_name
 from kubeswarm_api.swarm import SwarmSpec, SwarmStatus
 from kubeswarm_operator.apply import Refused
 from kubeswarm_operator.build.disruption_budget import disruption_budget
-from kubeswarm_operator.build.meta import Owner
+from kubeswarm_operator.build.meta import Owner, queue_of
 from kubeswarm_operator.build.node import node
 from kubeswarm_operator.context import Context
 from kubeswarm_operator.decide.announcements import Announcement
@@ -15,6 +15,7 @@ from kubeswarm_operator.decide.children import controls, stamped
 from kubeswarm_operator.decide.expiry import expires_in
 from kubeswarm_operator.decide.health import Problem
 from kubeswarm_operator.decide.identity import swarm_id
+from kubeswarm_operator.decide.scale import workers
 from kubeswarm_operator.decide.swarm_nodes import SwarmNodes, swarm_nodes
 from kubeswarm_operator.decide.swarm_status import swarm_status
 from kubeswarm_operator.exchange import ExchangeUnavailable
@@ -47,7 +48,7 @@ async def swarm_pass(context: Context, key: Key) -> float | None:
     refused: Problem | None = None
     if snapshot.spec is not None:
         await _hold(context, live)
-        owner = Owner(meta["namespace"], meta["name"], meta["uid"])
+        owner = Owner(meta["namespace"], meta["name"], meta["uid"], queue=queue_of(live))
         try:
             await context.applier.apply(_manifests(context, owner, snapshot, plan))
         except Refused as error:
@@ -88,14 +89,16 @@ def _observe(context: Context, live: Object) -> SwarmSnapshot:
 def _manifests(context: Context, owner: Owner, snapshot: SwarmSnapshot, plan: SwarmNodes) -> list[Object]:
     spec = snapshot.spec
     assert spec is not None
-    inputs = (snapshot.live["metadata"]["generation"], owner, plan.indices)
+    live = {each["metadata"]["name"]: each for each in snapshot.nodes}
+    scales = tuple(workers(spec.rollout, live.get(node_name(owner.name, index))) for index in plan.indices)
+    inputs = (snapshot.live["metadata"]["generation"], owner, plan.indices, scales)
     return context.built.get(
         owner.uid,
         inputs,
         lambda: [
             stamped(each)
             for each in (
-                *(node(owner, spec, index) for index in plan.indices),
+                *(node(owner, spec, index, scale) for index, scale in zip(plan.indices, scales, strict=True)),
                 *([disruption_budget(owner)] if spec.nodes > 1 else []),
             )
         ],

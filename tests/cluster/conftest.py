@@ -89,10 +89,10 @@ Starter = Callable[..., OperatorProcess]
 
 @pytest.fixture
 def start(cluster: ControlPlane, operator_kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[Starter]:
-    """Starts operators that watch the test's namespace; keyword arguments are added to their configuration."""
+    """Starts operators that watch the test's namespace; more keyword arguments are their configuration's."""
     running: list[OperatorProcess] = []
 
-    def start(leads: bool = True, **config: Any) -> OperatorProcess:
+    def start(leads: bool = True, kubeconfig: Path = operator_kubeconfig, **config: Any) -> OperatorProcess:
         number = next(_serial)
         path = tmp_path / f"operator-{number}.yaml"
         settings = {
@@ -104,7 +104,7 @@ def start(cluster: ControlPlane, operator_kubeconfig: Path, namespace: str, tmp_
         }
         path.write_text(yaml.safe_dump(settings))
         log = tmp_path / f"operator-{number}.log"
-        operator = OperatorProcess(operator_kubeconfig, path, log, f"operator-{number}", 19000 + number % 900)
+        operator = OperatorProcess(kubeconfig, path, log, f"operator-{number}", 19000 + number % 900)
         running.append(operator)
         if leads:
             until(operator.leads, 30, f"operator leads; its log: {log.read_text()[-2000:]}")

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -145,6 +146,18 @@ class OperatorProcess:
     def leads(self) -> bool:
         """Whether it has said that it leads."""
         return any(line["message"] == "this replica leads" for line in self.log())
+
+    def get(self, path: str) -> str:
+        """What its endpoint answers; raises OSError if it doesn't, or not well."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+            return response.read().decode()
+
+    def ready(self) -> bool:
+        """Whether its watches are open, whether it leads or not."""
+        try:
+            return self.get("/readyz") == "ok\n"
+        except OSError:
+            return False
 
     def stop(self) -> int:
         """Ends it as Kubernetes does; returns its exit code."""

@@ -104,6 +104,17 @@ BAD_SWARMS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ),
     ("frozen sampling", {"rollout": {"temperature": 0}}, ("spec.rollout.temperature", "greater than 0")),
     ("too many workers", {"rollout": {"workers": 5000}}, ("spec.rollout.workers", "less than or equal to 1000")),
+    ("a scale that never begins", {"rollout": {"maxWorkers": 4}}, ("spec.rollout.maxWorkers", "raise workers")),
+    (
+        "a scale turned round",
+        {"rollout": {"workers": 5, "maxWorkers": 4}},
+        ("spec.rollout.maxWorkers", "at most maxWorkers"),
+    ),
+    (
+        "no Node at a time",
+        {"update": {"maxUnavailable": 0}},
+        ("spec.update.maxUnavailable", "greater than or equal to 1"),
+    ),
     ("negative sharing", {"sharing": {"external": -1}}, ("spec.sharing.external", "greater than or equal to 0")),
     ("evaluation every 0", {"evaluation": {"every": 0}}, ("spec.evaluation.every", "greater than or equal to 1")),
     ("size in words", {"storage": {"size": "large"}}, ("spec.storage.size", "such as 10Gi")),

@@ -1,7 +1,5 @@
 """Watches: their health is told, and what was deleted while one was broken is found."""
 
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -13,20 +11,8 @@ from kubeswarm_operator.observe.store import Store
 from kubeswarm_operator.queue import WorkQueue
 from kubeswarm_operator.resources import CONFIG_MAPS, WATCHED
 from tests.cluster.conftest import Starter
-from tests.cluster.control_plane import ControlPlane, OperatorProcess, until
+from tests.cluster.control_plane import ControlPlane, until
 from tests.cluster.manifests import swarm
-
-
-def _get(operator: OperatorProcess, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{operator.port}{path}", timeout=5) as response:
-        return response.read().decode()
-
-
-def _ready(operator: OperatorProcess) -> bool:
-    try:
-        return _get(operator, "/readyz") == "ok\n"
-    except urllib.error.HTTPError:
-        return False
 
 
 def test_the_endpoint_tells_of_watches_requests_and_objects(
@@ -35,29 +21,21 @@ def test_the_endpoint_tells_of_watches_requests_and_objects(
     operator = start()
     cluster.apply(swarm(namespace, nodes=1))
     until(lambda: cluster.get(namespace, "sts", "light-0-head"), 20, "its work")
-    until(lambda: _ready(operator), 10, "ready")
-    assert _get(operator, "/healthz") == "ok\n"
-    metrics = _get(operator, "/metrics")
+    until(operator.ready, 10, "ready")
+    assert operator.get("/healthz") == "ok\n"
+    metrics = operator.get("/metrics")
     for resource in WATCHED:
         assert f'kubeswarm_operator_watch_age_seconds{{resource="{resource.plural}"}}' in metrics
     assert 'api_requests_total{code="201",resource="statefulsets",verb="create"} 1.0' in metrics
     assert "kubeswarm_operator_leader 1.0" in metrics
-    until(lambda: 'kubeswarm_operator_swarms{ready="False"} 1.0' in _get(operator, "/metrics"), 10, "its first status")
+    until(lambda: 'kubeswarm_operator_swarms{ready="False"} 1.0' in operator.get("/metrics"), 10, "its first status")
 
 
 def test_a_standby_is_ready_and_does_not_lead(namespace: str, start: Starter) -> None:
     start()
     standby = start(leads=False)
-    until(lambda: _started(standby), 20, "its endpoint")
-    until(lambda: _ready(standby), 20, "ready")
-    assert "kubeswarm_operator_leader 0.0" in _get(standby, "/metrics")
-
-
-def _started(operator: OperatorProcess) -> bool:
-    try:
-        return bool(_get(operator, "/healthz"))
-    except OSError:
-        return False
+    until(standby.ready, 20, "ready")
+    assert "kubeswarm_operator_leader 0.0" in standby.get("/metrics")
 
 
 async def test_a_new_listing_finds_what_vanished(

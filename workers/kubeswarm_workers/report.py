@@ -111,6 +111,13 @@ class Report:
             for bound, value in (("clip", read.clipped), ("cap", read.capped), ("mask", read.masked)):
                 registry.gauge(names.BOUNDED).labels(origin, bound).set(value)
 
+    def show_wait(self, seconds: Mapping[str, float]) -> None:
+        """Puts a round's wait for rollouts into the metrics; `seconds` by phase. Rollouts that were sampled beside an
+        earlier update cost only what was waited for them."""
+        waited = seconds["wait"] if "wait" in seconds else seconds.get("generate", 0.0) + seconds.get("score", 0.0)
+        whole = waited + sum(seconds.get(phase, 0.0) for phase in ("exchange", "update", "checkpoint", "sync"))
+        self.registry.gauge(names.ROLLOUT_WAIT).set(waited / whole if whole else 0.0)
+
     def show_tasks(self, tasks: Mapping[str, Tally]) -> None:
         """Puts a round's means by task into the metrics."""
         gauges = {"reward": names.REWARD, "tokens": names.COMPLETION_TOKENS, "truncated": names.TRUNCATED}

@@ -89,6 +89,7 @@ class Trainer:
         self._show_samples()
         self._write(played)
         self._sync(played.seconds)
+        self._node.report.show_wait(played.seconds)
         self._log(played)
         with self._on_volume("the history"):
             history.append(self._place.history, played.report())

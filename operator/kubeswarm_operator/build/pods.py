@@ -7,6 +7,7 @@ from kubeswarm_api.names import (
     ENVIRONMENT_FILES,
     EXCHANGE_CREDENTIALS_FILE,
     IDENTITY_KEY_FILE,
+    LAST_ATTEMPT_SECONDS,
     MODEL_DIR,
     NODE_CONFIG_FILE,
     RAY_TOKEN_FILE,
@@ -21,7 +22,10 @@ from kubeswarm_operator.build.merge import merge_pod_spec
 from kubeswarm_operator.build.meta import Owner, labels
 
 USER = 65532
-GRACE_SECONDS = 60
+#: What a pod has from SIGTERM on, also at a spot notice: a checkpoint that is being written is finished (each finished
+#: round has one already), and the attestor, which ends after the trainer, brings what is pending to the chain.
+CHECKPOINT_SECONDS, ATTEST_SECONDS, MARGIN_SECONDS = 40, LAST_ATTEMPT_SECONDS, 10
+GRACE_SECONDS = CHECKPOINT_SECONDS + ATTEST_SECONDS + MARGIN_SECONDS
 #: Sizes of the volumes in memory: they count as memory of the container that fills them.
 SHM_SIZE = "2Gi"
 

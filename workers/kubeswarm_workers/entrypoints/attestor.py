@@ -26,7 +26,7 @@ from kubeswarm_workers.place import Place
 log = logging.getLogger("kubeswarm_workers.attestor")
 
 #: Seconds for bringing what is pending to the chain after SIGTERM: as a native sidecar it ends after the trainer.
-LAST_ATTEMPT_SECONDS = 10.0
+LAST_ATTEMPT_SECONDS = float(names.LAST_ATTEMPT_SECONDS)
 
 
 def main() -> int:
