@@ -15,6 +15,7 @@ class Progress:
     attested: int
     trained: bool  # all rounds are finished, the last evaluation too
     complete: bool  # and all are on the chain, where there is one
+    lost: int = 0  # rounds of a complete Node that the chain had and has no more
 
 
 def progress(
@@ -24,7 +25,8 @@ def progress(
 
     `trained` needs the trainer's own word once, because after the last round comes the last evaluation; the Complete
     condition keeps that word when the pods are gone, until more rounds are asked for. `stop_round`: the round after
-    which training ends early.
+    which training ends early. What a complete Node has attested stays on record when the chain is made anew; one that
+    still trains goes by the chain alone, because it may be reorganised.
     """
     report, status = snapshot.reports.trainer, snapshot.status
     rounds = snapshot.spec.rounds if snapshot.spec else 0
@@ -36,6 +38,7 @@ def progress(
         said = snapshot.reports.attestor.attested_rounds if snapshot.reports.attestor else 0
         attested = max(said, status.attested_rounds)
     recorded = any(c.type == ConditionType.COMPLETE and c.status == "True" for c in status.conditions)
+    lost = max(0, status.attested_rounds - attested) if recorded else 0
     trained = finished >= rounds > 0 and (recorded or (report is not None and report.phase == Phase.COMPLETE))
     complete = trained and (recorded or not snapshot.chain.configured or attested >= max(rounds, finished))
-    return Progress(finished, attested, trained, complete)
+    return Progress(finished, attested + lost, trained, complete, lost)

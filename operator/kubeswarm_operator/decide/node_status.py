@@ -9,7 +9,7 @@ from kubeswarm_api.node import HeldOut, NodeStatus
 from kubeswarm_api.reports import NodeReport, Phase
 from kubeswarm_operator.decide.completion import Progress
 from kubeswarm_operator.decide.conditions import Claim, conditions, unchanged
-from kubeswarm_operator.decide.health import Problem, pod_ready
+from kubeswarm_operator.decide.health import Problem, pod_ready, problem
 from kubeswarm_operator.decide.replicas import Replicas
 from kubeswarm_operator.observe.snapshot import NodeSnapshot
 from kubeswarm_operator.resources import Object
@@ -69,7 +69,7 @@ def node_conditions(snapshot: NodeSnapshot, facts: NodeFacts) -> list[Condition]
         _degraded(facts),
         _complete(snapshot, facts),
         _failed(facts),
-        _chain(snapshot),
+        _chain(snapshot, facts),
         _exchange(snapshot),
     ]
     generation = snapshot.live["metadata"].get("generation", 0)
@@ -172,7 +172,7 @@ def _complete(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim:
     return Claim(kind, "False", Reason.ROUNDS_REMAIN, "rounds remain")
 
 
-def _chain(snapshot: NodeSnapshot) -> Claim:
+def _chain(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim:
     kind, chain = ConditionType.CHAIN_SYNCED, snapshot.chain
     if not chain.configured:
         return Claim(kind, "Unknown", Reason.NOT_CONFIGURED, "the operator has no chain: rounds are not attested")
@@ -180,6 +180,10 @@ def _chain(snapshot: NodeSnapshot) -> Claim:
         return unchanged(kind, snapshot.status.conditions)
     if not chain.reachable:
         return Claim(kind, "False", chain.reason or Reason.CHAIN_UNREACHABLE, chain.message)
+    if facts.progress.lost:
+        what = f"the chain has {facts.progress.attested - facts.progress.lost} of {facts.progress.attested} rounds"
+        reset = problem(Reason.CHAIN_RESET, f"{what} that were attested")
+        return Claim(kind, "False", reset.reason, reset.message)
     attestor = snapshot.reports.attestor
     if attestor is not None and attestor.problem is not None:
         return Claim(kind, "False", attestor.problem.reason, attestor.problem.message)

@@ -1,5 +1,6 @@
 """The policies, as properties of pure functions."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -15,6 +16,7 @@ from kubeswarm_operator.decide.completion import progress
 from kubeswarm_operator.decide.conditions import Claim, conditions
 from kubeswarm_operator.decide.funding import WEI, to_wei, top_ups
 from kubeswarm_operator.decide.identity import swarm_id
+from kubeswarm_operator.decide.node_status import NodeFacts, node_status
 from kubeswarm_operator.decide.pressing import pressing
 from kubeswarm_operator.decide.replicas import Replicas, replicas
 from kubeswarm_operator.decide.rolling import rolling
@@ -87,6 +89,23 @@ def test_more_rounds_undo_completion() -> None:
     status = NodeStatus(round=24, conditions=[COMPLETE])
     assert progress(node_snapshot(node_spec(rounds=24), status=status), None, None).complete
     assert not progress(node_snapshot(node_spec(rounds=25), status=status), None, None).complete
+
+
+def test_a_finished_nodes_attested_rounds_outlive_their_chain() -> None:
+    """Seen where a development chain was made anew under a finished Swarm."""
+    status = NodeStatus(round=24, attested_rounds=24, conditions=[COMPLETE])
+    chain = ChainFacts(configured=True, asked=True, reachable=True, attested={(SWARM_ID, NODE_ID): 0})
+    seen = node_snapshot(node_spec(rounds=24), status=status, chain=chain, pods=())
+    found = progress(seen, SWARM_ID, NODE_ID)
+    assert (found.attested, found.lost, found.complete) == (24, 24, True)
+    told = node_status(seen, NodeFacts(SWARM_ID, NODE_ID, found, Replicas(0, 0), (), False))
+    synced = next(each for each in told.conditions if each.type == "ChainSynced")
+    assert (told.attested_rounds, synced.status, synced.reason) == (24, "False", "ChainReset")
+    assert "0 of 24 rounds" in synced.message
+    again = progress(replace(seen, status=told), SWARM_ID, NODE_ID)
+    assert again == found, "it stays so"
+    training = replace(seen, status=status.model_copy(update={"conditions": []}))
+    assert progress(training, SWARM_ID, NODE_ID).attested == 0, "who trains goes by the chain"
 
 
 # --- identity -----------------------------------------------------------------------------------------------
