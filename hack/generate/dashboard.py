@@ -117,6 +117,8 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel("Tokens sampled per second", ((_rate(m.TOKENS), "{{node}}"),)),
         Panel("Seconds a round by phase",
               ((_mean(m.PHASE_SECONDS, by="node, phase"), "{{node}} {{phase}}"),), unit="s"),
+        Panel("Share of a round that waits for rollouts", ((_now(m.ROLLOUT_WAIT), "{{node}}"),), unit="percentunit",
+              description="What more rollout pods can save: autoscalers go by it."),
         Panel("Log-probability gap, learner to sampler",
               ((_now(m.LOGPROB_GAP, by="node, origin"), "{{node}} {{origin}}"),),
               description="Mean absolute difference. Of local samples it stays near rounding (bf16: 0.01 to 0.05); a "
