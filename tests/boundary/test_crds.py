@@ -38,6 +38,13 @@ def test_a_definition_is_small_structural_and_documented(kind: str) -> None:
             assert field["type"] != "object" or "properties" in field or open_map, path
 
 
+@pytest.mark.parametrize("kind", DEFINITIONS)
+def test_a_spec_reaches_no_other_namespace(kind: str) -> None:
+    """What it names (Secrets, claims, ConfigMaps, Swarms) is looked for in its own namespace: none can be given."""
+    spec = DEFINITIONS[kind]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    assert not [path for path, _ in fields(spec, "spec") if "namespace" in path.rpartition(".")[2].lower()]
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_parses(example: Path) -> None:
     for document in yaml.safe_load_all(example.read_text(encoding="utf-8")):
