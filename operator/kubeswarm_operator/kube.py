@@ -4,27 +4,19 @@ Objects are plain JSON data. Writes are refused here unless this replica holds t
 """
 
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
-import kopf
 
-from kubeswarm_api.errors import InvalidConfig, KubeSwarmError
+from kubeswarm_api.errors import KubeSwarmError
 from kubeswarm_api.names import FIELD_MANAGER
-from kubeswarm_operator import telemetry
-from kubeswarm_operator.resources import Object, Resource, resource_of
+from kubeswarm_operator.resources import LEASES, Object, Resource, resource_of
+from kubeswarm_operator.session import open_session
 
 #: Seconds that one request may take; a write is also cut off when the Lease ends.
 REQUEST_SECONDS = 10.0
-#: Seconds after which the service account's token is read again: kubelet renews the file.
-TOKEN_SECONDS = 60.0
-_TOKEN_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
-_VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
 class ApiError(KubeSwarmError):
@@ -67,65 +59,20 @@ def _error(code: int, text: str) -> ApiError:
     return ApiError(code, reason, message)
 
 
-def _labels_of(url: str) -> tuple[str, bool]:
-    """The resource (with its subresource) that a request is about, and whether it is on one object."""
-    parts = urlsplit(url).path.strip("/").split("/")
-    parts = parts[2:] if parts[0] == "api" else parts[3:]
-    if len(parts) >= 3 and parts[0] == "namespaces":
-        parts = parts[2:]
-    if not parts:
-        return "discovery", False
-    return "/".join([parts[0], *parts[2:]]), len(parts) > 1
-
-
-class _Token:
-    """The bearer token, read again from the file that the kubelet renews."""
-
-    def __init__(self, info: kopf.ConnectionInfo, in_cluster: bool) -> None:
-        self._headers = info.as_http_headers()
-        self._in_cluster = in_cluster
-        self._read = time.monotonic()
-
-    async def __call__(
-        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        if self._in_cluster and time.monotonic() - self._read > TOKEN_SECONDS:
-            self._headers = {"Authorization": f"Bearer {_TOKEN_FILE.read_text(encoding='ascii').strip()}"}  # noqa: ASYNC240 - a file in memory
-            self._read = time.monotonic()
-        request.headers.update(self._headers)
-        return await handler(request)
-
-
-def _counting(relisted: Callable[[str], None] | None) -> aiohttp.TraceConfig:
-    trace = aiohttp.TraceConfig()
-    listed: set[str] = set()
-
-    async def ended(_session: Any, _context: Any, params: aiohttp.TraceRequestEndParams) -> None:
-        resource, single = _labels_of(str(params.url))
-        verb = _VERBS.get(params.method, params.method.lower())
-        if verb == "get" and not single:
-            verb = "watch" if params.url.query.get("watch") == "true" else "list"
-            telemetry.watch_seen(resource)
-        telemetry.API_REQUESTS.labels(verb, resource, str(params.response.status)).inc()
-        if verb == "list" and relisted is not None and "continue" not in params.url.query:
-            if params.url.path in listed:
-                relisted(resource)
-            listed.add(params.url.path)
-
-    async def failed(_session: Any, _context: Any, params: aiohttp.TraceRequestExceptionParams) -> None:
-        resource, _ = _labels_of(str(params.url))
-        telemetry.API_REQUESTS.labels(_VERBS.get(params.method, params.method.lower()), resource, "none").inc()
-
-    trace.on_request_end.append(ended)
-    trace.on_request_exception.append(failed)
-    return trace
-
-
 class Kube:
-    """Requests to one API server. `write_seconds` says for how long this replica may still write."""
+    """Requests to one API server. `write_seconds` says for how long this replica may still write.
 
-    def __init__(self, session: aiohttp.ClientSession, server: str, write_seconds: Callable[[], float]) -> None:
-        self._session = session
+    `fresh`: a session whose requests have a connection each, for the Lease: in a pool all may have fallen silent.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        fresh: aiohttp.ClientSession,
+        server: str,
+        write_seconds: Callable[[], float],
+    ) -> None:
+        self._session, self._fresh = session, fresh
         self.server = server.rstrip("/")
         self._write_seconds = write_seconds
 
@@ -138,11 +85,12 @@ class Kube:
         content_type: str = "application/json",
         params: Mapping[str, str] | None = None,
         seconds: float = REQUEST_SECONDS,
+        fresh: bool = False,
     ) -> Object:
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if data is not None else {})
         try:
-            async with self._session.request(
+            async with (self._fresh if fresh else self._session).request(
                 method,
                 self.server + path,
                 data=data,
@@ -219,44 +167,29 @@ class Kube:
         return answer if answer.get("kind") == resource.kind else None
 
     # --- the Lease itself, the one thing that is written without holding it --------------------------------
+    async def get_lease(self, namespace: str, name: str, seconds: float) -> Object | None:
+        """The Lease, or None if it does not exist."""
+        try:
+            return await self._send("GET", LEASES.path(namespace, name), seconds=seconds, fresh=True)
+        except NotFound:
+            return None
+
     async def create_lease(self, manifest: Object, seconds: float) -> Object:
         """Makes the Lease; raises Conflict if another replica was first."""
         path = resource_of(manifest).path(manifest["metadata"]["namespace"])
-        return await self._send("POST", path, manifest, seconds=seconds)
+        return await self._send("POST", path, manifest, seconds=seconds, fresh=True)
 
     async def update_lease(self, manifest: Object, seconds: float) -> Object:
         """Replaces the Lease at its resourceVersion; raises Conflict if another replica wrote it meanwhile."""
         meta = manifest["metadata"]
         path = resource_of(manifest).path(meta["namespace"], meta["name"])
-        return await self._send("PUT", path, manifest, seconds=seconds)
+        return await self._send("PUT", path, manifest, seconds=seconds, fresh=True)
 
 
 @asynccontextmanager
 async def connect(write_seconds: Callable[[], float]) -> AsyncIterator[Kube]:
     """A connection by the pod's service account, or by the kubeconfig of the environment."""
     session, server = open_session()
-    async with session:
-        yield Kube(session, server, write_seconds)
-
-
-def open_session(relisted: Callable[[str], None] | None = None) -> tuple[aiohttp.ClientSession, str]:
-    """A counted, authenticated session, and the server that it is for.
-
-    `relisted` is told of a resource when it is listed from the start for a second time: a watch was broken.
-    """
-    settings = kopf.OperatorSettings()
-    info = kopf.login_with_service_account(settings=settings)
-    in_cluster = info is not None
-    info = info or kopf.login_with_kubeconfig(settings=settings)
-    if info is None:
-        raise InvalidConfig(
-            "no credentials for the Kubernetes API: run in a pod with a service account, or set KUBECONFIG"
-        )
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
-        headers={"User-Agent": FIELD_MANAGER},
-        middlewares=(_Token(info, in_cluster),),
-        trace_configs=[_counting(relisted)],
-        read_bufsize=2**20,
-    )
-    return session, info.server
+    fresh, _ = open_session(pooled=False)
+    async with session, fresh:
+        yield Kube(session, fresh, server, write_seconds)

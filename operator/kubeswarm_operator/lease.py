@@ -78,7 +78,7 @@ class Lease:
         seconds = float(min(self._settings.renew_seconds, 5))
         lease, self._mine = self._mine, None
         if lease is None:
-            lease = await kube.get(LEASES, self._namespace, self._settings.name)
+            lease = await kube.get_lease(self._namespace, self._settings.name, seconds)
         if lease is None:
             try:
                 self._mine = await kube.create_lease(self._manifest({}, 0), seconds)
@@ -107,7 +107,7 @@ class Lease:
             return
         self._safe_until = float("-inf")
         try:
-            lease = await kube.get(LEASES, self._namespace, self._settings.name)
+            lease = await kube.get_lease(self._namespace, self._settings.name, 5.0)
             if lease and lease["spec"].get("holderIdentity") == self._identity:
                 lease["spec"]["holderIdentity"] = ""
                 lease["metadata"].pop("managedFields", None)

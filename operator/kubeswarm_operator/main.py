@@ -13,8 +13,8 @@ from kubeswarm_api.names import FIELD_MANAGER
 from kubeswarm_api.operator_config import OperatorConfig
 from kubeswarm_operator import telemetry
 from kubeswarm_operator.feed import SELECTOR, Feed
-from kubeswarm_operator.kube import open_session
 from kubeswarm_operator.resources import CHILDREN, PODS, WATCHED, Resource
+from kubeswarm_operator.session import open_session
 
 #: Seconds after which the API server ends a watch by itself.
 WATCH_SERVER_TIMEOUT = 150

@@ -8,6 +8,7 @@ from kubeswarm_api.node_config import ExchangeConfig, NodeConfig, node_config
 from kubeswarm_api.spec_life import Update
 from kubeswarm_api.swarm import SwarmSpec
 from kubeswarm_operator import node_secrets
+from kubeswarm_operator.apply import Refused
 from kubeswarm_operator.build.meta import Owner
 from kubeswarm_operator.build.network_policy import Peers
 from kubeswarm_operator.build.objects import objects
@@ -51,9 +52,17 @@ async def bring(
 async def _write(
     context: Context, snapshot: NodeSnapshot, owner: Owner, manifests: list[Object], exchange: str | None
 ) -> None:
-    await context.applier.apply(manifests)
     kept = [identity_secret(owner, "", True), *([exchange_secret(owner, "")] if exchange else [])]
+    refused: Refused | None = None
+    try:
+        await context.applier.apply(manifests)
+    except (
+        Refused
+    ) as error:  # one object that can't be as it should, such as a claim that can't grow, holds up no other
+        refused = error
     await context.applier.prune(snapshot.children, [*manifests, *kept], owner.uid)
+    if refused:
+        raise refused
 
 
 def _update(snapshot: NodeSnapshot) -> Update | None:

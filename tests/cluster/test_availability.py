@@ -125,7 +125,9 @@ def _partitioned(
 
 
 def _writes_through_proxy(cluster: ControlPlane, namespace: str) -> list[dict[str, Any]]:
-    return [each for each in cluster.writes() if ADDRESS in each["sourceIPs"] and _of(each, namespace)]
+    """Those that had an effect."""
+    through = [each for each in cluster.writes() if ADDRESS in each["sourceIPs"] and _of(each, namespace)]
+    return [each for each in through if each["responseStatus"]["code"] < 300]
 
 
 def _of(event: dict[str, Any], namespace: str) -> bool:
@@ -156,7 +158,7 @@ def test_who_is_cut_off_writes_no_more_each_time(
 
 def _silent(cluster: ControlPlane, namespace: str, start: Starter, proxy: Proxy, through: Path, **config: Any) -> float:
     """Makes all watches silent; returns the seconds until an edit is acted on."""
-    start(kubeconfig=through, **config)
+    start(kubeconfig=through, lease={"name": f"kubeswarm-{namespace}", **LEASE}, **config)
     cluster.apply(swarm(namespace, nodes=1))
     until(lambda: cluster.get(namespace, "sts", "light-0-head"), 30, "its work")
     time.sleep(1)

@@ -83,7 +83,7 @@ def test_the_chart_grants_what_is_asked_and_nothing_else(
 ) -> None:
     _live_through_everything(cluster, namespace, tenant)
     requests = [each for each in cluster.requests(OPERATOR) if "objectRef" in each]
-    refused = [each for each in requests if each["annotations"].get("authorization.k8s.io/decision") != "allow"]
+    refused = [each for each in requests if each.get("annotations", {}).get("authorization.k8s.io/decision") != "allow"]
     assert {_asked(each) for each in refused} == set()
     asked = {_asked(each) for each in requests if each["objectRef"].get("resource")}
     unused = _granted(roles) - asked - UNSEEN
@@ -97,7 +97,10 @@ def test_the_chart_grants_what_is_asked_and_nothing_else(
 
 def _live_through_everything(cluster: ControlPlane, namespace: str, tenant: Callable[..., Any]) -> None:
     """What makes an operator do everything that it can do."""
+    cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
     first = tenant()
+    blocked = swarm(namespace, "blocked", nodes=1, template={"head": {"spec": {"hostNetwork": True}}})
+    cluster.apply(blocked)  # its pod is refused, which Events alone tell
     alone = node(namespace, "alone", swarm={"name": "absent"})
     cluster.apply(swarm(namespace, nodes=2, rollout={"workers": 1}), alone)
     for name in ("deployment/light-0-rollout", "pdb/light-heads", "sts/light-1-head", "secret/light-0-exchange"):
@@ -119,17 +122,17 @@ def _live_through_everything(cluster: ControlPlane, namespace: str, tenant: Call
         before = _wanted(cluster, namespace, kind, what)
         cluster.patch(namespace, kind, what, drift)
         until(lambda k=kind, w=what, b=before: _wanted(cluster, namespace, k, w) == b, 30, f"{name} as it was")
-    claim = {"kind": "Service", "apiVersion": "v1", "metadata": {"name": "later-0-head", "namespace": namespace}}
-    cluster.apply({**claim, "spec": {"ports": [{"port": 80}]}})  # somebody else's: it is looked at
+    other = {"kind": "Service", "apiVersion": "v1", "metadata": {"name": "later-0-head", "namespace": namespace}}
+    cluster.apply({**other, "spec": {"ports": [{"port": 80}]}})  # somebody else's: it is looked at
     model = {"image": None, "claim": "models"}
     join = {"name": None, "join": {"swarmId": "0x" + "ab" * 32, "credentials": "creds"}}
     cluster.apply(node(namespace, "later-0", model=model, swarm=join))
-    cluster.apply(swarm(namespace, nodes=2, rollout={"workers": 1}, storage={"size": "20Gi"}))
-    until(lambda: _size(cluster, namespace) == "20Gi" or _refused(cluster, namespace), 30, "the claim grows")
-
-    cluster.apply(swarm(namespace, nodes=1, rollout={"workers": 0}, storage={"size": "20Gi"}))
+    cluster.apply(swarm(namespace, nodes=1, rollout={"workers": 0}))
     for name in ("deployment/light-0-rollout", "pdb/light-heads", "swarmnode/light-1"):
         until(lambda name=name: cluster.get(namespace, *name.split("/")) is None, 30, f"{name} gone")  # type: ignore[misc]
+    until(lambda: _event(cluster, namespace, "PodRefused"), 30, "the refused pod's reason")
+    cluster.apply(swarm(namespace, nodes=1, rollout={"workers": 0}, storage={"size": "20Gi"}))
+    until(lambda: _size(cluster, namespace) == "20Gi" or _refused(cluster, namespace), 30, "the claim grows")
     first.stop()
 
     cluster.kubectl("-n", namespace, "patch", "swarmnode/alone", "--type=merge", "--subresource=status",

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from kubeswarm_api.errors import InvalidConfig
-from kubeswarm_operator.kube import ApiError, Conflict, NotFound, Unavailable, _error, _labels_of
+from kubeswarm_operator.kube import ApiError, Conflict, NotFound, Unavailable, _error
 from kubeswarm_operator.resources import LEASES, NODES, PODS
+from kubeswarm_operator.session import labels_of
 from kubeswarm_operator.settings import load
 
 
@@ -23,7 +24,7 @@ from kubeswarm_operator.settings import load
     ],
 )
 def test_requests_are_counted_by_resource(url: str, resource: str, single: bool) -> None:
-    assert _labels_of(url) == (resource, single)
+    assert labels_of(url) == (resource, single)
 
 
 @pytest.mark.parametrize(
