@@ -145,6 +145,18 @@ FAILURES: dict[Reason, Failure] = {
         "A Node's key has no money for gas.",
         "fund the operator's account, or raise chain.funding.dailyBudget of the chart",
     ),
+    Reason.FEE_ABOVE_CAP: Failure(
+        "Gas costs more than the cap: what is due waits in the spool.",
+        "wait for it to fall, or raise chain.gas of the chart",
+    ),
+    Reason.SIGNER_UNREACHABLE: Failure(
+        "The external signer that holds a Node's key doesn't answer.",
+        "start it, or correct where it is looked for; rounds wait in the spool meanwhile",
+    ),
+    Reason.SPOOL_FILLING: Failure(
+        "Many rounds wait for the chain.",
+        "see ChainSynced for why, and mend that before the Node's volume is full",
+    ),
     Reason.SPOOL_DAMAGED: Failure(
         "A record in the attestor's spool can't be read.",
         "see the attestor's log; restore the file, or delete the Node to start over",
