@@ -360,6 +360,29 @@ contract NodeRegistryTest is Fixture {
         nodes.setAgentURI(nodeId, string(new bytes(2049)));
     }
 
+    function test_setMetadata_emits() public {
+        uint256 nodeId = _register(KEY);
+        VM.expectEmit(address(nodes));
+        emit IIdentityRegistry.MetadataSet(nodeId, "agentName", "agentName", "node-1");
+        VM.prank(VM.addr(KEY));
+        nodes.setMetadata(nodeId, "agentName", "node-1");
+        VM.assertEq(nodes.getMetadata(nodeId, "agentName"), "node-1");
+    }
+
+    function test_fields_ofTheLongestLength() public {
+        uint256 nodeId = _register(KEY);
+        string memory uri = string(new bytes(2048));
+        string memory metadataKey = string(new bytes(64));
+        VM.prank(VM.addr(KEY));
+        nodes.setAgentURI(nodeId, uri);
+        VM.assertEq(bytes(nodes.tokenURI(nodeId)).length, 2048);
+        VM.prank(VM.addr(KEY));
+        nodes.setMetadata(nodeId, metadataKey, new bytes(1024));
+        VM.assertEq(nodes.getMetadata(nodeId, metadataKey).length, 1024);
+        VM.prank(VM.addr(OTHER_KEY));
+        VM.assertEq(bytes(nodes.tokenURI(nodes.register(uri))).length, 2048);
+    }
+
     function test_setMetadata_byAStrangerReverts() public {
         uint256 nodeId = _register(KEY);
         VM.expectRevert(

@@ -139,6 +139,21 @@ contract ProofsTest is Fixture {
         VM.assertFalse(_provesRollout(sample, 1, rollouts, position, position, rollouts.length));
     }
 
+    /// @dev The only rollout of a round is at position 0, and at no other.
+    function test_proveRollout_behindTheLastPositionFails() public {
+        bytes32[] memory rollouts = new bytes32[](1);
+        rollouts[0] = sha256("rollout");
+        RoundRecord[] memory records = new RoundRecord[](2);
+        for (uint64 i = 0; i < 2; ++i) {
+            records[i] = _record(swarmId, nodeId, i + 1);
+            records[i].rolloutsRoot = Tree.root(rollouts);
+        }
+        Sample memory sample = _attested(records);
+        VM.assertTrue(_provesRollout(sample, 1, rollouts, 0, 0, 1));
+        VM.assertFalse(_provesRollout(sample, 1, rollouts, 0, 1, 1));
+        VM.assertFalse(_provesRollout(sample, 1, rollouts, 0, 0, 0));
+    }
+
     function test_proveRollout_ofAnInnerNodeFails() public {
         bytes32[] memory rollouts = new bytes32[](4);
         for (uint256 i = 0; i < rollouts.length; ++i) {
@@ -170,8 +185,10 @@ contract ProofsTest is Fixture {
         ];
         for (uint256 i = 0; i < inputs.length; ++i) {
             VM.mockCallRevert(address(2), inputs[i], "");
-            VM.expectRevert();
-            resolver.proveRound(sample.uid, sample.batch, sample.records[0], proof);
+            (bool done, bytes memory reason) = address(resolver)
+                .staticcall(abi.encodeCall(resolver.proveRound, (sample.uid, sample.batch, sample.records[0], proof)));
+            VM.assertFalse(done);
+            VM.assertEq(reason, "");
             VM.clearMockedCalls();
         }
         VM.assertTrue(resolver.proveRound(sample.uid, sample.batch, sample.records[0], proof));

@@ -38,6 +38,16 @@ contract SwarmRegistryTest is Fixture {
         swarms.createSwarm(SALT, CONFIG, SwarmRegistry.Policy.Open, string(new bytes(2049)));
     }
 
+    function test_fields_ofTheLongestLength() public {
+        VM.prank(swarmOwner);
+        bytes32 swarmId = swarms.createSwarm(SALT, CONFIG, SwarmRegistry.Policy.Open, string(new bytes(2048)));
+        uint256 nodeId = _register(KEY);
+        _join(swarmId, KEY);
+        VM.prank(swarmOwner);
+        swarms.eject(swarmId, nodeId, string(new bytes(256)));
+        VM.assertFalse(swarms.isMember(swarmId, nodeId));
+    }
+
     function test_join_open() public {
         uint256 nodeId = _register(KEY);
         bytes32 swarmId = _createSwarm(SwarmRegistry.Policy.Open);
