@@ -13,6 +13,7 @@ from kubeswarm_cli import ledger, progress, tables
 from kubeswarm_cli.cluster import Cluster
 from kubeswarm_cli.describe import describe as described
 from kubeswarm_cli.errors import CommandError
+from kubeswarm_cli.local.log import log
 from kubeswarm_cli.local.replay import replay
 from kubeswarm_cli.local.rollouts import rollouts
 from kubeswarm_cli.local.run import run
@@ -42,7 +43,7 @@ def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 
 
-for command in (run, replay, rollouts):
+for command in (run, replay, rollouts, log):
     app.command()(command)
 
 

@@ -1,0 +1,120 @@
+"""What a run measured, in the files of other loggers: written by the command that a user installs, read by theirs."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kubeswarm_api import names
+from kubeswarm_api.reports import RoundReport
+from kubeswarm_cli.local.log import points
+from kubeswarm_workers.environments import venv
+
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.fixture(scope="module")
+def python() -> Path:
+    """The interpreter of an environment with the command and its extras, as a user installs them."""
+    packages = [f"kubeswarm-{each} @ {(ROOT / each).as_uri()}" for each in ("api", "contracts")]
+    command = f"kubeswarm-cli[tensorboard,mlflow,wandb] @ {(ROOT / 'cli').as_uri()}"
+    return venv.ensure(ROOT / "build" / "test-environments" / "loggers", [*packages, command])
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Path:
+    """A Node's volume after two rounds and a torn line."""
+    data = tmp_path / "node-0"
+    (data / names.CHECKPOINTS).mkdir(parents=True)
+    rounds = [
+        RoundReport(
+            round=number,
+            reward=0.1 * number,
+            tasks={"sums": {"reward": 0.1 * number, "strict": 0.5}},
+            samples=16,
+            tokens=99,
+            taken=0,
+            loss_hex=(0.5).hex(),
+            meters={"loss": 0.5, "mismatch.local.gap": 1e-6},
+            model="0x" + "00" * 32,
+            seconds={"generate": 1.5},
+            finished=f"2026-11-25T20:00:0{number}.000+00:00",
+        )
+        for number in (1, 2)
+    ]
+    lines = [json.dumps(report.to_json()) for report in rounds]
+    (data / names.HISTORY).write_text("\n".join([*lines, '{"round": 3, "rew']))
+    measured = {"items": 4, "reward": 0.3, "exact": None, "reward_error": 0.1, "exact_error": 0.0}
+    (data / names.HELD_OUT).write_text(json.dumps([{"round": number, **measured} for number in (0, 2)]))
+    return data
+
+
+READ = {
+    "tensorboard": """
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+[folder] = Path(out).glob("*/node-0")
+found = EventAccumulator(str(folder)); found.Reload()
+read = {tag: [(e.step, round(e.value, 6)) for e in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+""",
+    "mlflow": """
+import os; os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+from mlflow import MlflowClient
+client = MlflowClient(tracking_uri=Path(out).as_uri())
+[run] = client.search_runs([e.experiment_id for e in client.search_experiments()])
+assert run.info.status == "FINISHED" and run.info.run_name == "node-0"
+read = {key: [(m.step, round(m.value, 6)) for m in client.get_metric_history(run.info.run_id, key)]
+        for key in run.data.metrics}
+""",
+    "wandb": """
+import struct
+from wandb.proto import wandb_internal_pb2
+[file] = Path(out).glob("wandb/offline-run-*/*.wandb")
+data, at, read, whole = file.read_bytes(), 7, {}, b""
+while at + 7 <= len(data):  # LevelDB's log: blocks of 32 KiB, records of a checksum, a length, a kind, the content
+    if 32768 - at % 32768 < 7:
+        at += 32768 - at % 32768
+        continue
+    _, length, kind = struct.unpack("<IHB", data[at : at + 7])
+    whole += data[at + 7 : at + 7 + length]
+    at += 7 + length
+    if kind in (2, 3):  # first, middle
+        continue
+    record = wandb_internal_pb2.Record(); record.ParseFromString(whole)
+    whole = b""
+    values = {".".join(i.nested_key) or i.key: json.loads(i.value_json) for i in record.history.item}
+    for key, value in values.items():
+        if not key.startswith("_"):
+            read.setdefault(key, []).append((values["_step"], round(value, 6)))
+""",
+}
+
+
+@pytest.mark.parametrize("logger", READ)
+def test_the_loggers_own_package_reads_what_was_measured(
+    python: Path, volume: Path, tmp_path: Path, logger: str
+) -> None:
+    out = tmp_path / "out"
+    command = [python, "-m", "kubeswarm_cli", "log", volume, "--to", logger, "--out", out]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    script = f"import json, sys\nfrom pathlib import Path\nout = sys.argv[1]\n{READ[logger]}\nprint(json.dumps(read))"
+    done = subprocess.run([python, "-c", script, out], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    read = {key: [tuple(point) for point in found] for key, found in json.loads(done.stdout).items()}
+    expected: dict[str, list[tuple[int, float]]] = {}
+    for point in points(volume):
+        for name, value in point.values.items():
+            expected.setdefault(name, []).append((point.round, round(value, 6)))
+    assert read == expected
+    assert expected["held_out/reward"] == [(0, 0.3), (2, 0.3)]
+    assert expected["tasks/sums/strict"] == [(1, 0.5), (2, 0.5)]
+    assert expected["meters/mismatch/local/gap"] == [(1, 1e-6), (2, 1e-6)]
+
+
+def test_without_the_package_there_is_a_remedy(volume: Path) -> None:
+    import sys
+
+    command = [sys.executable, "-m", "kubeswarm_cli", "log", volume, "--to", "wandb", "--out", volume / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "pip install 'kubeswarm-cli[wandb]'" in done.stderr
