@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from rich.console import RenderableType
+from rich.markup import escape
 from rich.table import Table
 
 from kubeswarm_api.conditions import Condition, ConditionType, Reason
@@ -61,7 +62,9 @@ def next_steps(conditions: Iterable[tuple[str, list[Condition]]]) -> Iterator[st
             if wrong and condition.reason not in seen:
                 seen.add(condition.reason)
                 failure = FAILURES[Reason(condition.reason)]
-                yield f"[bold]{condition.reason}[/] ({about}): {failure.meaning}\n  next: {failure.remedy}"
+                said = escape(condition.message or failure.meaning)
+                yield f"[bold]{condition.reason}[/] ({about}): {said}"
+                yield f"  what it means: {failure.meaning}\n  next: {failure.remedy}"
     if not seen:
         yield "Nothing is known to be wrong."
 
@@ -69,7 +72,7 @@ def next_steps(conditions: Iterable[tuple[str, list[Condition]]]) -> Iterator[st
 def _pods(pods: Iterable[Pod]) -> Table:
     table = tables.table("Pods", "name", "phase", "ready", "restarts", "machine", "containers")
     for pod in pods:
-        table.add_row(pod.name, pod.phase, pod.ready, str(pod.restarts), pod.machine, pod.doing)
+        table.add_row(pod.name, pod.phase, pod.ready, str(pod.restarts), pod.machine, escape(pod.doing))
     return table
 
 
@@ -78,5 +81,5 @@ def _events(events: Iterable[Event]) -> Table:
     now = datetime.now(UTC)
     for event in sorted(events, key=lambda event: event.at)[-EVENTS:]:
         age = f"{max(0, int((now - event.at).total_seconds()))} s"
-        table.add_row(age, event.type, event.reason, event.about, str(event.count), event.message[:400])
+        table.add_row(age, event.type, event.reason, event.about, str(event.count), escape(event.message[:400]))
     return table

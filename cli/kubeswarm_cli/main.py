@@ -78,7 +78,7 @@ def describe(
     """Show a Swarm or a Node whole: Nodes, conditions, pods, last Events, and what to do next."""
     console = _console()
     for part in described(Cluster(namespace, context), name):
-        console.print(part, "")
+        console.print(part, soft_wrap=isinstance(part, str))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from rich.markup import escape
 from rich.table import Table
 
 from kubeswarm_api.conditions import Condition, ConditionType
@@ -83,7 +84,7 @@ def conditions_table(objects: Iterable[tuple[str, list[Condition]]]) -> Table:
     rows = table("Conditions", "object", "type", "status", "reason", "message")
     for name, conditions in objects:
         for condition in conditions:
-            rows.add_row(name, condition.type, condition.status, condition.reason, condition.message)
+            rows.add_row(name, condition.type, condition.status, condition.reason, escape(condition.message))
     return rows
 
 

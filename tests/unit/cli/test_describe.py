@@ -58,10 +58,10 @@ def test_each_thing_that_is_wrong_is_told_once_with_the_next_step() -> None:
         _condition("SomethingNew", "False", "OfANewerOperator"),
     ]
     steps = list(next_steps([("swarm/light", held), ("node/light-0", held)]))
-    assert len(steps) == 2
-    for reason, step in zip(("OutOfMemory", "ChainUnreachable"), steps, strict=True):
+    for reason, told, next_step in zip(("OutOfMemory", "ChainUnreachable"), steps[::2], steps[1::2], strict=True):
         failure = next(failure for known, failure in FAILURES.items() if known == reason)
-        assert failure.remedy in step and "swarm/light" in step
+        assert f"{reason}[/] (swarm/light)" in told
+        assert failure.meaning in next_step and failure.remedy in next_step
 
 
 def test_nothing_wrong_is_said() -> None:
