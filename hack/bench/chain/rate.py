@@ -21,7 +21,7 @@ from kubeswarm_api.encoding import digest, to_hex
 from kubeswarm_api.node_config import ChainConfig, NodeConfig
 from kubeswarm_api.records import NO_DIGEST, Digest, RoundRecord
 from kubeswarm_api.spec_training import Attestation, TrainingSpec
-from kubeswarm_contracts import Account, AttestationData, Chain, Transactor, deployment, new_key, swarm_id
+from kubeswarm_contracts import MAX_ROUNDS, Account, AttestationData, Chain, Transactor, deployment, new_key, swarm_id
 from kubeswarm_contracts.deploy import DEVELOPMENT_KEY, deploy
 from kubeswarm_workers.attest.spool import append
 
@@ -137,6 +137,8 @@ def by_the_attestor(count: int) -> tuple[float, float]:
             append(spool, record)
         with _attestor(root):
             first = _await(chain, node, SINGLE + 1)
+            if first == len(records):
+                raise Problem(f"one attestation took all {count} records: give --backlog more than {MAX_ROUNDS}")
             begun = time.monotonic()
             _await(chain, node, len(records))
             return single, (len(records) - first) / (time.monotonic() - begun)
