@@ -62,6 +62,7 @@ test-unit: setup  ## Pure functions, workers with real torch, Ray, vLLM and NATS
 	# what starts engines comes last, each file in a process of its own: Ray is one a process
 	$(PYTEST) tests/unit/workers/test_pool.py -m engine
 	$(PYTEST) tests/unit/workers/test_trainer.py -m engine
+	$(PYTEST) tests/unit/cli/local/test_researcher_guide.py -m engine
 
 .PHONY: test-long
 test-long: setup  ## Campaigns that take too long for `make test`: SIGKILL at many points (KILLS_SEED=0)

@@ -14,12 +14,16 @@ from kubeswarm_workers.environments import venv
 ROOT = Path(__file__).parents[4]
 
 
+def extras() -> list[str]:
+    """The command with its extras, as a user installs it, from this checkout."""
+    packages = [f"kubeswarm-{each} @ {(ROOT / each).as_uri()}" for each in ("api", "contracts")]
+    return [*packages, f"kubeswarm-cli[tensorboard,mlflow,wandb] @ {(ROOT / 'cli').as_uri()}"]
+
+
 @pytest.fixture(scope="module")
 def python() -> Path:
-    """The interpreter of an environment with the command and its extras, as a user installs them."""
-    packages = [f"kubeswarm-{each} @ {(ROOT / each).as_uri()}" for each in ("api", "contracts")]
-    command = f"kubeswarm-cli[tensorboard,mlflow,wandb] @ {(ROOT / 'cli').as_uri()}"
-    return venv.ensure(ROOT / "build" / "test-environments" / "loggers", [*packages, command])
+    """The interpreter of an environment with the command and its extras."""
+    return venv.ensure(ROOT / "build" / "test-environments" / "loggers", extras())
 
 
 @pytest.fixture
