@@ -157,6 +157,9 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel("Signatures, and failed attempts, per minute",
               ((f"60 * {_rate(m.SIGNATURES)}", "{{node}} signed"),
                (_or_zero(f"60 * {_rate(m.ATTESTOR_ERRORS, by='node, reason')}"), "{{node}} {{reason}}"))),
+        Panel("Age of the oldest round that is not on the chain", ((_now(m.PENDING_SECONDS), "{{node}}"),), width=12,
+              unit="s"),
+        Panel("Records for which the volume has room", ((_now(m.SPOOL_ROOM, how="min"), "{{node}}"),), width=12),
     ),
     "Operator": (
         Panel("Passes per second", ((_rate(m.RECONCILES, by="kind, result", selected=""), "{{kind}} {{result}}"),)),

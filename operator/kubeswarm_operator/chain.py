@@ -1,13 +1,11 @@
 """The chain: a cached view of it for passes; Swarms are created on it and Nodes' keys funded. Training never waits.
 
 All calls to the chain are made in a thread, one round after the other. What stands here can be rebuilt from the chain
-at any time; only the sum spent in the last 24 hours is this process's own memory.
+at any time, but for what Nodes' keys were sent in the last 24 hours: see spending.
 """
 
 import asyncio
 import logging
-import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,11 +28,11 @@ from kubeswarm_contracts import (
     deployment,
 )
 from kubeswarm_contracts.run_log import RunLog
-from kubeswarm_operator.decide.funding import WEI, top_ups
+from kubeswarm_operator.decide.funding import WEI, top_ups, wanting
 from kubeswarm_operator.observe.snapshot import ChainFacts
+from kubeswarm_operator.spending import Spending, SpendingUnknown
 
 log = logging.getLogger(__name__)
-DAY_SECONDS = 86400.0
 
 
 @dataclass(frozen=True)
@@ -89,13 +87,14 @@ class ChainView:
         targets: Callable[[], Targets],
         changed: Callable[[ChainFacts, ChainFacts], None],
         write_seconds: Callable[[], float],
+        spending: Spending,
     ) -> None:
         self._settings = settings
         self._targets = targets
         self._changed = changed
         self._write_seconds = write_seconds
         self._seen: tuple[int, Targets] | None = None
-        self._spent: deque[tuple[float, int]] = deque()
+        self._spending = spending
         self._transactor: Transactor | None = None
         self._chain: Chain | None = None
         self._ledger: Ledger | None = None
@@ -159,6 +158,8 @@ class ChainView:
             facts = self._swarms(ledger, targets, facts)
             facts = self._rounds(ledger, targets, facts)
             message = self._fund(chain, targets)
+            if message and message != self.facts.message:
+                log.warning("keys are not funded", extra={"detail": message})
             self._seen = (block, targets)
             return replace(facts, message=message)
         except ChainUnreachable as error:
@@ -198,19 +199,20 @@ class ChainView:
         keys = {chain.key_of(target.node_id) or target.node_id for target in targets.nodes if target.active}
         if not keys:
             return ""
-        now = time.monotonic()
-        while self._spent and now - self._spent[0][0] > DAY_SECONDS:
-            self._spent.popleft()
         balances = {key: chain.balance(key) for key in keys}
+        if not wanting(balances, self._settings.funding):
+            return ""
         available = chain.balance(self._transactor.account.address)
-        spent = sum(wei for _, wei in self._spent)
-        plan = top_ups(balances, available, spent, self._settings.funding)
-        for address, wei in plan.transfers:
-            if self._write_seconds() <= 0:
-                return ""
-            self._spent.append((now, wei))  # before sending: it may be included although we hear nothing
-            self._transactor.transfer(address, wei)
-            log.info("funded a key", extra={"address": address, "ether": wei / WEI})
+        try:
+            plan = top_ups(balances, available, self._spending.total(), self._settings.funding)
+            for address, wei in plan.transfers:
+                if self._write_seconds() <= 0:
+                    return ""
+                self._spending.book(wei)
+                self._transactor.transfer(address, wei)
+                log.info("funded a key", extra={"address": address, "ether": wei / WEI})
+        except SpendingUnknown as error:
+            return f"keys need gas and get none before it is known what they got today: {error}"
         if plan.unfunded:
             account = f"{self._transactor.account.address} (balance {available / WEI:.4f})"
             return (

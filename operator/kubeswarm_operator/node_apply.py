@@ -102,15 +102,16 @@ def _manifests(
     if facts.stop_round is not None:  # the trainer finds its rounds done, and the attestor posts what is left
         spec = spec.model_copy(update={"rounds": min(spec.rounds, facts.stop_round)})
     inputs = (snapshot.live["metadata"]["generation"], spec.rounds, owner, facts.swarm_id, facts.node_id)
+    signer = node_secrets.signer_port(context, owner)
     return context.built.get(
         owner.uid,
-        (*inputs, token, exchange, facts.replicas),
+        (*inputs, token, exchange, facts.replicas, signer),
         lambda: objects(
             owner,
             spec,
             _config(context, owner, spec, facts.swarm_id or "", facts.node_id or ""),
             context.config.images,
-            _peers(context, spec),
+            _peers(context, spec, signer),
             facts.replicas,
             (token, facts.node_id or ""),
             exchange,
@@ -118,7 +119,7 @@ def _manifests(
     )
 
 
-def _peers(context: Context, spec: NodeSpec) -> Peers:
+def _peers(context: Context, spec: NodeSpec, signer_port: int | None) -> Peers:
     chain = context.config.chain
     environment = spec.environment
     packages = environment.interpreter is not None and environment.interpreter.requirements is not None
@@ -128,6 +129,7 @@ def _peers(context: Context, spec: NodeSpec) -> Peers:
         context.exchange.url,
         hub=bool(spec.model.hub) or packages,
         environment_url=environment.open_env.url if environment.open_env else None,
+        signer_port=signer_port,
     )
 
 

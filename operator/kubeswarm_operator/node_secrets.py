@@ -8,7 +8,9 @@ from datetime import datetime
 from kubeswarm_api.errors import InvalidConfig
 from kubeswarm_api.names import (
     CREDENTIALS_KEY,
+    IDENTITY_ADDRESS_KEY,
     IDENTITY_KEY,
+    IDENTITY_SIGNER_KEY,
     RAY_TOKEN_KEY,
     credentials_name,
     identity_name,
@@ -18,9 +20,11 @@ from kubeswarm_api.node import NodeSpec
 from kubeswarm_contracts import Account, new_key, node_id
 from kubeswarm_operator.apply import Refused
 from kubeswarm_operator.build.meta import Owner
+from kubeswarm_operator.build.network_policy import port_of
 from kubeswarm_operator.build.secrets import (
     ADDRESS_ANNOTATION,
     MINTED_FOR_ANNOTATION,
+    SIGNER_PORT_ANNOTATION,
     exchange_secret,
     identity_secret,
     ray_secret,
@@ -35,26 +39,44 @@ async def identity(context: Context, owner: Owner, spec: NodeSpec) -> str:
     """The Node's id, from its key, which is made if there is none."""
     name = identity_name(owner.name)
     live = context.store.get(SECRETS, owner.namespace, name)
-    address = ((live or {}).get("metadata", {}).get("annotations") or {}).get(ADDRESS_ANNOTATION)
+    address, port = _annotation(live, ADDRESS_ANNOTATION), signer_port(context, owner)
     if live is None or address is None:
         key, address = new_key()
         try:
             await context.applier.create(identity_secret(owner, address, spec.identity.retain, key))
         except Conflict:
-            address = await _existing_address(context, owner, name)
-    await context.applier.apply([stamped(identity_secret(owner, address, spec.identity.retain))])
+            address, port = _identity_of(name, await _existing(context, owner, name))
+    await context.applier.apply([stamped(identity_secret(owner, address, spec.identity.retain, signer_port=port))])
     return node_id(address)
 
 
-async def _existing_address(context: Context, owner: Owner, name: str) -> str:
-    """The address of a key that was there before: made by hand, or by us without its label having been seen."""
-    live = await _existing(context, owner, name)
-    encoded = (live.get("data") or {}).get(IDENTITY_KEY, "")
+def signer_port(context: Context, owner: Owner) -> int | None:
+    """The port of the service that holds the Node's key; None where the Secret holds it."""
+    port = _annotation(context.store.get(SECRETS, owner.namespace, identity_name(owner.name)), SIGNER_PORT_ANNOTATION)
+    return int(port) if port and port.isdecimal() else None
+
+
+def _annotation(live: Object | None, name: str) -> str | None:
+    return ((live or {}).get("metadata", {}).get("annotations") or {}).get(name)
+
+
+def _identity_of(name: str, live: Object) -> tuple[str, int | None]:
+    """The address of a key that was there before, and its signer's port if a service holds it.
+
+    The Secret was made by hand, or by us without its label having been seen.
+    """
+    data = {key: b64decode(value).decode(errors="replace").strip() for key, value in (live.get("data") or {}).items()}
     try:
-        return Account(b64decode(encoded).decode()).address
-    except (ValueError, InvalidConfig) as error:
+        if IDENTITY_SIGNER_KEY in data:
+            url = data[IDENTITY_SIGNER_KEY]
+            return Account.remote(url, data.get(IDENTITY_ADDRESS_KEY, "")).address, port_of(url)
+        return Account(data.get(IDENTITY_KEY, "")).address, None
+    except InvalidConfig as error:
         raise Refused(
-            422, "InvalidKey", f"Secret {name} holds no key under {IDENTITY_KEY}: correct or delete it"
+            422,
+            "InvalidKey",
+            f"Secret {name} holds no key under {IDENTITY_KEY}, and no signer's URL and address under "
+            f"{IDENTITY_SIGNER_KEY} and {IDENTITY_ADDRESS_KEY}: correct or delete it ({error})",
         ) from error
 
 

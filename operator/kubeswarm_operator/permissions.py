@@ -38,5 +38,5 @@ WATCHED_RULES = (
 #: In the operator's own namespace.
 OWN_RULES = (
     Rule("coordination.k8s.io", ("leases",), ("get", "create", "update")),
-    Rule("", ("secrets",), ("get", "create", "patch")),
+    Rule("", ("secrets", "configmaps"), ("get", "create", "patch")),
 )

@@ -27,6 +27,7 @@ from kubeswarm_operator.queue import WorkQueue
 from kubeswarm_operator.report import Reporter
 from kubeswarm_operator.resources import NODES, SWARMS
 from kubeswarm_operator.settings import identity, own_namespace, port
+from kubeswarm_operator.spending import Spending
 from kubeswarm_operator.swarm_pass import swarm_pass
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ def _assemble(config: OperatorConfig, namespace: str, kube: Kube, lease: Lease) 
         lambda: chain_targets(store, context.chain.facts),
         lambda before, after: feed.chain_changed(before, after),
         lease.write_seconds,
+        Spending(kube, namespace, f"{config.lease.name}-funding"),
     )
     context = Context(
         config=config,

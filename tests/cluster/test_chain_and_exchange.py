@@ -111,6 +111,42 @@ def test_a_missing_account_is_told(cluster: ControlPlane, namespace: str, start:
     assert until(lambda: cluster.get(namespace, "pod", "light-0-head-0"), 30, "a head pod all the same")
 
 
+def test_the_daily_budget_outlives_the_operator(
+    cluster: ControlPlane, namespace: str, start: Starter, anvil: Anvil, account: Path
+) -> None:
+    lease = {"name": f"operator-{namespace}"}
+    chain = {**_chain(anvil.url, account), "funding": {"minimum": "0.01", "target": "0.05", "dailyBudget": "0.06"}}
+    first = start(chain=chain, lease=lease)
+    cluster.apply(swarm(namespace, nodes=2))
+    until(lambda: "1 keys need gas" in _synced(cluster, namespace, "light"), 60, "one key without gas")
+    booked = cluster.get(SYSTEM, "configmap", f"operator-{namespace}-funding")
+    assert booked and str(ETHER // 20) in booked["data"]["transfers.json"]
+    first.stop()
+    start(chain=chain, lease=lease)
+    cluster.apply(swarm(namespace, name="later", nodes=1))
+    until(lambda: "2 keys need gas" in _synced(cluster, namespace, "later"), 60, "two keys without gas")
+    assert (cluster.get(SYSTEM, "configmap", f"operator-{namespace}-funding") or {})["data"] == booked["data"]
+
+
+def _synced(cluster: ControlPlane, namespace: str, name: str) -> str:
+    return (cluster.condition(namespace, "swarm", name, "ChainSynced") or {}).get("message", "")
+
+
+def test_a_key_that_a_signer_holds_is_taken_over(
+    cluster: ControlPlane, namespace: str, start: Starter, anvil: Anvil, account: Path
+) -> None:
+    address = "0x" + "1a" * 20
+    said = ["--from-literal=signer-url=http://user:word@signer:9000", f"--from-literal=address={address}"]
+    cluster.kubectl("-n", namespace, "create", "secret", "generic", "light-0-identity", *said)
+    start(chain=_chain(anvil.url, account))
+    cluster.apply(swarm(namespace, nodes=1))
+    node = until(lambda: _status(cluster, namespace, "swarmnode", "light-0").get("nodeId"), 30, "the Node's id")
+    assert node == address
+    policy = until(lambda: cluster.get(namespace, "networkpolicy", "light-0-head"), 30, "the head's policy")
+    ports = lambda: str((cluster.get(namespace, "networkpolicy", "light-0-head") or policy)["spec"]["egress"])  # noqa: E731
+    until(lambda: "9000" in ports(), 30, "the way to the signer")
+
+
 @pytest.fixture
 def exchange(cluster: ControlPlane, namespace: str, tmp_path: Path) -> Server:
     """A NATS server that is not started yet."""

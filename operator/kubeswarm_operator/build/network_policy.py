@@ -37,18 +37,20 @@ class Peers:
     exchange_url: str | None
     hub: bool
     environment_url: str | None = None
+    signer_port: int | None = None
 
 
 def network_policies(owner: Owner, peers: Peers, workers: int) -> list[Object]:
     """One policy for the head and, if there are rollout pods, one for them."""
-    outside = [url for url in (peers.chain_url, peers.exchange_url, peers.environment_url) if url]
+    outside = {port_of(url) for url in (peers.chain_url, peers.exchange_url, peers.environment_url) if url}
+    outside |= {peers.signer_port} if peers.signer_port else set()
     policies = [_policy(owner, HEAD, head_name(owner.name), peers, [TRAINER_PORT, ATTESTOR_PORT], outside)]
     if workers:
-        policies.append(_policy(owner, ROLLOUT, rollout_name(owner.name), peers, [ROLLOUT_PORT], []))
+        policies.append(_policy(owner, ROLLOUT, rollout_name(owner.name), peers, [ROLLOUT_PORT], set()))
     return policies
 
 
-def _policy(owner: Owner, role: str, name: str, peers: Peers, metric_ports: list[int], outside: list[str]) -> Object:
+def _policy(owner: Owner, role: str, name: str, peers: Peers, metric_ports: list[int], outside: set[int]) -> Object:
     own_pods = [{"podSelector": {"matchLabels": pod_selector(owner, each)}} for each in (HEAD, ROLLOUT)]
     scrapers: list[dict[str, Any]] = [
         {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": peers.operator_namespace}}},
@@ -58,7 +60,7 @@ def _policy(owner: Owner, role: str, name: str, peers: Peers, metric_ports: list
         {"to": own_pods, "ports": _ray_ports()},
         {"ports": [_port(53, "UDP"), _port(53, "TCP")]},
     ]
-    ports = sorted({_port_of(url) for url in outside} | ({_HTTPS} if peers.hub else set()))
+    ports = sorted(outside | ({_HTTPS} if peers.hub else set()))
     if ports:
         egress.append({"ports": [_port(port) for port in ports]})
     return manifest(
@@ -93,7 +95,8 @@ def _ray_ports() -> list[dict[str, Any]]:
     ]
 
 
-def _port_of(url: str) -> int:
+def port_of(url: str) -> int:
+    """The port that a URL leads to."""
     parts = urlsplit(url)
     return parts.port or _DEFAULT_PORTS.get(parts.scheme, _HTTPS)
 

@@ -15,6 +15,8 @@ from kubeswarm_operator.resources import SECRETS, Object
 
 #: The address of the key in the identity Secret, so that nobody need read the key to know who the Node is.
 ADDRESS_ANNOTATION = "kubeswarm.dev/address"
+#: Where a service holds the key: its port, so that the Node's pods may reach it.
+SIGNER_PORT_ANNOTATION = "kubeswarm.dev/signer-port"
 #: What exchange credentials were minted for: when it changes, they are minted again.
 MINTED_FOR_ANNOTATION = "kubeswarm.dev/minted-for"
 
@@ -25,10 +27,12 @@ def _content(field: str, value: str | None) -> Object:
     return {"type": "Opaque", "data": {field: b64encode(value.encode()).decode()}}
 
 
-def identity_secret(owner: Owner, address: str, retain: bool, key: str | None = None) -> Object:
+def identity_secret(
+    owner: Owner, address: str, retain: bool, key: str | None = None, signer_port: int | None = None
+) -> Object:
     """The Node's key; without `key` only what may change later. `retain`: it outlives the Node."""
     body = _content(IDENTITY_KEY, key)
-    annotations = {ADDRESS_ANNOTATION: address}
+    annotations = {ADDRESS_ANNOTATION: address} | ({SIGNER_PORT_ANNOTATION: str(signer_port)} if signer_port else {})
     return manifest(SECRETS, owner, identity_name(owner.name), body, annotations=annotations, owned=not retain)
 
 

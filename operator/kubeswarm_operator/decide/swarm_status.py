@@ -211,7 +211,7 @@ def _chain(snapshot: SwarmSnapshot, swarm_id: str) -> Claim:
         return Claim(kind, "False", chain.reason or Reason.CHAIN_UNREACHABLE, chain.message)
     if swarm_id not in chain.swarms:
         return Claim(kind, "False", Reason.REGISTERING, chain.message or "the Swarm is being created on the chain")
-    return Claim(kind, "True", Reason.SYNCED, "")
+    return Claim(kind, "True", Reason.SYNCED, chain.message)
 
 
 def _exchange(snapshot: SwarmSnapshot) -> Claim:

@@ -1,5 +1,6 @@
 """What is built, whole (as recorded), and what must hold of it whatever it is built from."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -184,3 +185,15 @@ def test_code_and_data_of_the_environment_are_mounted_into_the_trainer_alone() -
         volume = volumes[mounts[f"/etc/kubeswarm/environment/{name}"]]
         assert volume["configMap"] == {"name": name}
     assert not any("environment" in each["mountPath"] for each in attestor["volumeMounts"])
+
+
+def test_pods_may_reach_a_signer() -> None:
+    def ports(peers: Peers) -> set[int]:
+        egress = network_policies(OWNER, peers, workers=1)[0]["spec"]["egress"]
+        return {port["port"] for rule in egress if "to" not in rule for port in rule["ports"]} - {53}
+
+    chain = Peers("system", "http://chain:8545", None, hub=False)
+    assert ports(chain) == {8545}
+    assert ports(replace(chain, signer_port=9000)) == {8545, 9000}
+    secret = identity_secret(OWNER, "0xabc", retain=True, signer_port=9000)
+    assert secret["metadata"]["annotations"] == {"kubeswarm.dev/address": "0xabc", "kubeswarm.dev/signer-port": "9000"}

@@ -14,7 +14,7 @@ from kubeswarm_api.reports import AttestorReport, NodeReport, Phase
 from kubeswarm_operator.decide.announcements import announcements
 from kubeswarm_operator.decide.completion import progress
 from kubeswarm_operator.decide.conditions import Claim, conditions
-from kubeswarm_operator.decide.funding import WEI, to_wei, top_ups
+from kubeswarm_operator.decide.funding import DAY_SECONDS, WEI, Booking, recent, to_wei, top_ups, wanting
 from kubeswarm_operator.decide.identity import swarm_id
 from kubeswarm_operator.decide.node_status import NodeFacts, node_status
 from kubeswarm_operator.decide.pressing import pressing
@@ -237,3 +237,15 @@ def test_rolling_while_old_pods_are_there() -> None:
     assert not rolling([{**sts, "status": {**sts["status"], "updatedReplicas": 1}}])
     assert rolling([{**sts, "metadata": {"generation": 3}}])
     assert not rolling([])
+
+
+def test_a_day_of_transfers_counts_and_a_clock_that_was_set_back_frees_nothing():
+    now = 10 * DAY_SECONDS
+    bookings = [Booking(now - DAY_SECONDS, 1), Booking(now - DAY_SECONDS + 1, 2), Booking(now + 3600, 4)]
+    assert sum(each.wei for each in recent(bookings, now)) == 6
+
+
+def test_only_keys_under_the_minimum_want_money():
+    funding = Funding(minimum="0.01", target="0.05", daily_budget="1")
+    assert wanting({"a": WEI, "b": 5, "c": WEI // 100, "d": 0}, funding) == ["d", "b"]
+    assert wanting({"a": WEI // 100}, funding) == []
