@@ -83,6 +83,7 @@ tests/chain/eas/node_modules/.package-lock.json: tests/chain/eas/package-lock.js
 test-long: setup test-postgres  ## What make test does in small: fuzzing, invariants, a model; coverage, Slither, Halmos
 	$(MAKE) -C contracts campaign coverage slither symbolic
 	KUBESWARM_EXAMPLES=200 $(PYTEST) tests/chain/test_differential.py
+	$(PYTEST) tests/long/test_geth.py
 
 .PHONY: test-postgres
 test-postgres: setup  ## The indexer on a real PostgreSQL server

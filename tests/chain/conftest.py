@@ -22,7 +22,7 @@ class Anvil:
     """One anvil process on a free port. `arguments`: more of its command line."""
 
     def __init__(self, *arguments: str, port: int | None = None) -> None:
-        self.port = port or _free_port()
+        self.port = port or unused_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process = subprocess.Popen(
             [str(_program()), "--host", "127.0.0.1", "--port", str(self.port), "--silent", *arguments]
@@ -50,8 +50,12 @@ class Anvil:
     def account(self, ether: int = 10) -> Account:
         """A fresh account with this much ether."""
         account = Account(new_key()[0])
-        self.rpc("anvil_setBalance", account.address, hex(ether * ETHER))
+        self.fund(account.address, ether * ETHER)
         return account
+
+    def fund(self, address: Address, wei: int) -> None:
+        """Makes it an account's balance."""
+        self.rpc("anvil_setBalance", address, hex(wei))
 
     def transactor(self, account: Account | None = None, patience: Patience | None = None) -> Transactor:
         return Transactor(self.chain, account or self.account(), patience=patience)
@@ -70,10 +74,10 @@ def anvil_program() -> Path:
 
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
-    return _free_port
+    return unused_port
 
 
-def _free_port() -> int:
+def unused_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -91,7 +91,7 @@ class Node:
         self.path(name).write_text(text)
 
     def fund(self, ether: float) -> None:
-        self.anvil.rpc("anvil_setBalance", self.node_id, hex(int(ether * ETHER)))
+        self.anvil.fund(self.node_id, int(ether * ETHER))
 
     def start(self) -> "Node":
         env = {**os.environ, "KUBESWARM_ROOT": str(self.root), "KUBESWARM_PORT_OFFSET": str(self.offset)}
