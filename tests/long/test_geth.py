@@ -20,7 +20,7 @@ from tests.chain.conftest import ETHER, unused_port
 CHAIN_ID = 1337
 #: Who made the CREATE2 deployer on every chain, and the transaction that did: its signature was chosen, not made, so
 #: that nobody has the key (github.com/Arachnid/deterministic-deployment-proxy).
-MAKER = "0x3fab184622dc19b6109349b94811493bf45362f8"
+MAKER = "0x3fab184622dc19b6109349b94811493bf2a45362"
 MAKING = (
     "0xf8a58085174876e800830186a08080b853604580600e600039806000f350fe7fffffffffffffffffffffffffffffffffffffffffffffffff"
     "ffffffffffffffe03601600081602082378035828234f58015156039578182fd5b8082525050506014600cf31ba0"
