@@ -1,6 +1,6 @@
 """Policy-gradient algorithms by name: each is a choice for a few parts that don't depend on one another.
 
-What the parts compute is in kubeswarm_workers.learn (advantages, aggregation, loss); a name means this table alone.
+What the parts compute is in advantages, aggregation and kubeswarm_workers.learn.loss; a name means this table alone.
 """
 
 from dataclasses import dataclass

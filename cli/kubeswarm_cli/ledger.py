@@ -1,6 +1,9 @@
 """What the chain itself says of a Swarm's Nodes: read by a plain client, never from a status."""
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from kubeswarm_cli.errors import CommandError
 from kubeswarm_contracts.attestation import AttestationData
@@ -8,6 +11,13 @@ from kubeswarm_contracts.chain import AttestedRounds, Chain
 from kubeswarm_contracts.deployments import deployment
 from kubeswarm_contracts.plan import plan
 
+ChainUrl = Annotated[
+    str | None,
+    typer.Option("--chain-url", envvar="KUBESWARM_CHAIN_URL", help="JSON-RPC endpoint that the chain is read from."),
+]
+DeploymentFile = Annotated[
+    Path | None, typer.Option("--deployment", help="Contract addresses, for a chain that is not built in (JSON).")
+]
 DEVELOPMENT_CHAIN = 31337
 HOW_TO_REACH = (
     "--chain-url is needed to read the chain. The development chain is reached by "

@@ -13,7 +13,10 @@ from kubeswarm_cli import ledger, progress, tables
 from kubeswarm_cli.cluster import Cluster
 from kubeswarm_cli.describe import describe as described
 from kubeswarm_cli.errors import CommandError
+from kubeswarm_cli.ledger import ChainUrl, DeploymentFile
+from kubeswarm_cli.local.lineage import lineage
 from kubeswarm_cli.local.log import log
+from kubeswarm_cli.local.receipts import receipt, verify
 from kubeswarm_cli.local.replay import replay
 from kubeswarm_cli.local.rollouts import rollouts
 from kubeswarm_cli.local.run import run
@@ -30,20 +33,13 @@ PLAIN_WIDTH = 240
 
 Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Namespace; the context's by default.")]
 Context = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig; the current by default.")]
-ChainUrl = Annotated[
-    str | None,
-    typer.Option("--chain-url", envvar="KUBESWARM_CHAIN_URL", help="JSON-RPC endpoint that the chain is read from."),
-]
-DeploymentFile = Annotated[
-    Path | None, typer.Option("--deployment", help="Contract addresses, for a chain that is not built in (JSON).")
-]
 
 
 def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 
 
-for command in (run, replay, rollouts, log):
+for command in (run, replay, rollouts, log, lineage, receipt, verify):
     app.command()(command)
 
 

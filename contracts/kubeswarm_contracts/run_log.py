@@ -18,8 +18,8 @@ M = TypeVar("M", bound=Model)
 class RunLog:
     """The log at `url`, of one chain. Methods raise ChainUnreachable, and ChainRejected for a log of another chain."""
 
-    def __init__(self, url: str, chain_id: int) -> None:
-        """Raises ValueError if `url` is not one."""
+    def __init__(self, url: str, chain_id: int | None = None) -> None:
+        """`chain_id`: None takes a log of any chain. Raises ValueError if `url` is not one."""
         self.name = endpoint_name("indexer.url", url)
         self._url, self._chain_id = url.rstrip("/"), chain_id
         self._session = requests.Session()
@@ -28,7 +28,7 @@ class RunLog:
         """Which chain the log is of, and how far it is."""
         state = self._get("log", LogState)
         assert state is not None
-        if state.chain_id != self._chain_id:
+        if self._chain_id not in (None, state.chain_id):
             raise ChainRejected(
                 "WrongChain", f"the log at {self.name} is of chain {state.chain_id} instead of {self._chain_id}"
             )
@@ -53,13 +53,16 @@ class RunLog:
         found = self._get(f"runs/{swarm_id}/nodes/{node_id}", Participant)
         return 1 if found is None else found.rounds + 1
 
-    def rounds(self, swarm_id: Digest, node_id: Address) -> list[Rounds]:
-        """What a Node has attested in a swarm, in the chain's order."""
+    def rounds(
+        self, swarm_id: Digest | None = None, node_id: Address | None = None, model: Digest | None = None
+    ) -> list[Rounds]:
+        """Attested rounds, in the chain's order: of a swarm, of a Node, that ended with a model."""
+        asked = {"swarmId": swarm_id, "nodeId": node_id, "model": model, "limit": MAX_PAGE}
+        query = "&".join(f"{name}={value}" for name, value in asked.items() if value is not None)
         found: list[Rounds] = []
         after = ""
         while True:
-            path = f"rounds?swarmId={swarm_id}&nodeId={node_id}&limit={MAX_PAGE}{after}"
-            page = self._get(path, Page[Rounds])
+            page = self._get(f"rounds?{query}{after}", Page[Rounds])
             assert page is not None
             found += page.items
             if page.next is None:

@@ -9,9 +9,10 @@ from rich.table import Table
 
 from kubeswarm_api import names
 from kubeswarm_api.base import Model
-from kubeswarm_api.records import REWARD_SCALE, RoundRecord
+from kubeswarm_api.records import REWARD_SCALE
 from kubeswarm_api.reports import RoundReport, finished_rounds
 from kubeswarm_api.swarm import SwarmSpec
+from kubeswarm_cli.local import volume
 from kubeswarm_cli.local.directory import RunDirectory, RunFile
 from kubeswarm_cli.local.view import decimal
 
@@ -76,7 +77,7 @@ def outcome(directory: RunDirectory, run: RunFile, seconds: float) -> Outcome:
 
 def node_outcome(name: str, data: Path, rounds: int) -> NodeOutcome:
     """One Node's, from its volume's directory."""
-    records = [RoundRecord.from_bytes(path.read_bytes()) for path in sorted((data / names.SPOOL).glob("[0-9]*.json"))]
+    records = volume.records(data)
     last = records[-1].round if records else 0
     lines = data / names.HISTORY
     history = finished_rounds(lines.read_bytes(), last) if lines.exists() else []

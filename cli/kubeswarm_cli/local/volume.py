@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kubeswarm_api import names
 from kubeswarm_api.errors import InvalidRecord
+from kubeswarm_api.records import RoundRecord, check_chain
 from kubeswarm_api.stored import SUFFIX, StoredRound
 from kubeswarm_cli.errors import CommandError
 from kubeswarm_cli.local.directory import RunDirectory
@@ -27,6 +28,17 @@ class Volume:
         paths = sorted(folder.glob(f"round-*{SUFFIX}"))
         return {int(path.name.removeprefix("round-").removesuffix(SUFFIX)): path for path in paths}
 
+    def records(self) -> list[RoundRecord]:
+        """The records of all finished rounds. Raises CommandError if they are none or do not form a chain."""
+        try:
+            found = records(self.data)
+            check_chain(found)
+        except (InvalidRecord, OSError) as error:
+            raise CommandError(f"{self.data / names.SPOOL}: {error}") from error
+        if not found:
+            raise CommandError(f"{self.node}: no round is finished")
+        return found
+
     def read(self, round: int) -> StoredRound:
         """A stored round. Raises CommandError if it is not there (any more)."""
         path = self.rounds.get(round)
@@ -40,10 +52,15 @@ class Volume:
             raise CommandError(f"{path}: {error}") from error
 
 
+def records(data: Path) -> list[RoundRecord]:
+    """The records on a volume, by round. Raises InvalidRecord, OSError."""
+    return [RoundRecord.from_bytes(path.read_bytes()) for path in sorted((data / names.SPOOL).glob("[0-9]*.json"))]
+
+
 def find(path: Path, node: str | None = None) -> list[Volume]:
     """The volumes at `path`, of one Node or of all. Raises CommandError if there are none."""
     path = path.expanduser()
-    if (path / names.STORED_ROUNDS).is_dir() or (path / names.CHECKPOINTS).is_dir():
+    if any((path / each).is_dir() for each in (names.STORED_ROUNDS, names.CHECKPOINTS, names.SPOOL)):
         return [Volume(node or path.resolve().name, path, None)]
     directory = RunDirectory(path)
     if not directory.run_file.exists():

@@ -20,7 +20,21 @@ def kubeswarm(*arguments: str, kubeconfig: Path | str = "/nonexistent") -> subpr
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["status"], ["watch"], ["report"], ["rounds"], ["run"], ["replay"], ["rollouts"]], ids=" ".join
+    "command",
+    [
+        [],
+        ["status"],
+        ["watch"],
+        ["report"],
+        ["rounds"],
+        ["run"],
+        ["replay"],
+        ["rollouts"],
+        ["lineage"],
+        ["receipt"],
+        ["verify"],
+    ],
+    ids=" ".join,
 )
 def test_help(command: list[str]) -> None:
     done = kubeswarm(*command, "--help")

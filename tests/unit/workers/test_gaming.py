@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from kubeswarm_api.advantages import advantages
 from kubeswarm_api.reports import RoundReport
 from kubeswarm_api.spec_algorithm import Algorithm
 from kubeswarm_workers import gaming
@@ -13,7 +14,6 @@ from kubeswarm_workers.environments.contract import Score, Turn, answers
 from kubeswarm_workers.environments.split import Split
 from kubeswarm_workers.episode import Episode
 from kubeswarm_workers.gaming import WINDOW, Means, Watch, suspicion
-from kubeswarm_workers.learn.advantages import advantages
 from kubeswarm_workers.metrics import Registry
 from kubeswarm_workers.report import Report
 from kubeswarm_workers.tally import Tally

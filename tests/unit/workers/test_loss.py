@@ -9,11 +9,11 @@ import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from kubeswarm_api.advantages import advantages
+from kubeswarm_api.aggregation import token_weights
+from kubeswarm_api.filters import keep
 from kubeswarm_api.presets import PRESETS, Aggregation, Baseline, Choices, CorrectionKind, KlEstimator, Preset, Scale
 from kubeswarm_api.spec_algorithm import Algorithm, Correction
-from kubeswarm_workers.learn.advantages import advantages
-from kubeswarm_workers.learn.aggregation import token_weights
-from kubeswarm_workers.learn.filters import keep
 from kubeswarm_workers.learn.loss import Tokens, policy_loss
 from kubeswarm_workers.learn.mismatch import measure
 from kubeswarm_workers.learn.schedule import learning_rate

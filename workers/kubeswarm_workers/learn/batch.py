@@ -11,10 +11,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from kubeswarm_api.advantages import advantages
+from kubeswarm_api.aggregation import token_weights
 from kubeswarm_api.rollouts import Group, sampled
 from kubeswarm_api.spec_algorithm import Algorithm
-from kubeswarm_workers.learn.advantages import advantages
-from kubeswarm_workers.learn.aggregation import token_weights
 
 Origin = Literal["local", "external"]
 

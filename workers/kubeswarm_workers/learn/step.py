@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from kubeswarm_api.errors import KubeSwarmError
+from kubeswarm_api.filters import keep
 from kubeswarm_api.spec_algorithm import Algorithm
 from kubeswarm_api.spec_training import Rollout
 from kubeswarm_workers.learn.batch import (
@@ -22,7 +23,6 @@ from kubeswarm_workers.learn.batch import (
     valued,
     weighed,
 )
-from kubeswarm_workers.learn.filters import keep
 from kubeswarm_workers.learn.loss import TokenLoss, Tokens, policy_loss
 from kubeswarm_workers.learn.mismatch import Mismatch, measure
 from kubeswarm_workers.learn.model import Policy
