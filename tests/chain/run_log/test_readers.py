@@ -51,7 +51,8 @@ def look(told: History, folder: Path, indexer: str | None) -> ChainFacts:
     nodes = tuple(NodeTarget(told.swarm_id, told.id_of(node), active=True) for node in told.nodes)
     targets = Targets((SwarmTarget(told.swarm_id, None, digest(b"config")),), nodes)
     log = None if indexer is None else IndexerSettings(url=indexer)
-    view = ChainView(settings, log, lambda: targets, lambda _before, _after: None, lambda: 0.0)
+    nothing_is_spent: Any = None  # not the leader, it may not write
+    view = ChainView(settings, log, lambda: targets, lambda _before, _after: None, lambda: 0.0, nothing_is_spent)
 
     async def once() -> ChainFacts:
         polling = asyncio.create_task(view.poll())
