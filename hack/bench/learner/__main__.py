@@ -48,7 +48,7 @@ def main() -> int:
     for seed in range(options.seeds):
         for name in CONTESTANTS:  # interleaved: what else happens on the machine happens to all
             say(f"seed {seed}: {CONTESTANTS[name]}")
-            runs[name].append(_run(name, seed, options))
+            runs[name].append(_kept(name, seed, options))
             say(f"  {runs[name][-1]['rate']:.2f} completions a second")
     sizes = {name: getattr(options, name) for name in ("seeds", *SIZES)}
     result = {"date": datetime.now(UTC).date().isoformat(), **sizes, **_summary(runs), "runs": runs}
@@ -68,6 +68,18 @@ def _one(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         contestant.run(Setting(options.model, options.seeds, **sizes), scratch).show()
     return 0
+
+
+def _kept(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """A run, or what an earlier call left of it in `options.folder`."""
+    path = options.folder and options.folder / f"{name}-{seed}.json"
+    if path and path.exists():
+        return json.loads(path.read_text())
+    measured = _run(name, seed, options)
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(measured))
+    return measured
 
 
 def _run(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -139,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{size.replace('_', '-')}", type=int, default=default, help=meaning)
     parser.add_argument("--model", type=Path, help="directory of the model; left out: SmolLM2-135M-Instruct")
     parser.add_argument("--result", default="learner.json", help="name of the file in docs/benchmarks")
+    parser.add_argument("--folder", type=Path, help="keep each run here, and go on from those that are here already")
     parser.add_argument("--prepare", action="store_true", help="make the model only: the rest needs no network")
     parser.add_argument("--only", choices=list(CONTESTANTS), help="one contestant, in this process")
     return parser

@@ -1,7 +1,9 @@
 """The real trainer with Ray and vLLM on a tiny model: what a death in the middle of a round changes (nothing)."""
 
+import contextlib
 import itertools
 import json
+import threading
 import urllib.request
 from pathlib import Path
 
@@ -102,8 +104,108 @@ def test_killed_at_any_point_it_ends_bit_for_bit_the_same(
     assert {1, 2} <= losses.keys()
 
 
+#: Rows of which every fifth is harmless; of the completions of the others about half do what no environment should.
+FAULTY = """
+import os, sys, time
+from zlib import crc32
+
+HELD = []
+
+def rows():
+    return [{"prompt": f"spell {number} backward", "number": number} for number in range(40)]
+
+def reward(prompts, completions, number, **columns):
+    for text, row in zip(completions, number):
+        fault = row % 5 if crc32(text.encode()) % 2 else 0
+        if fault == 1:
+            raise ValueError("no such thing")
+        if fault == 2:
+            os._exit(3)
+        if fault == 3:
+            time.sleep(3600)
+        if fault == 4:
+            HELD.append(bytearray(10 * 2**30))
+    return [1.0 + crc32(text.encode()) % 100 / 100 for text in completions]
+"""
+
+
+@pytest.fixture(scope="module")
+def standing(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, list[str], str]:
+    """A run with learning rate 0 and a faulty environment, one update behind; all scrapes of it, and its log."""
+    root = tmp_path_factory.mktemp("standing")
+    (root / "faulty.py").write_text(FAULTY)
+    environment = {
+        "python": {"code": {"file": str(root / "faulty.py")}},
+        "limits": {"seconds": 2, "memoryMebibytes": 2048},
+    }
+    place = trainers.fresh_place(root)
+    trainers.configure(place, tiny_model, environment, ROUNDS, staleness=1, learning_rate=0)
+    scrapes: list[str] = []
+    done = threading.Event()
+
+    def scrape() -> None:
+        while not done.wait(0.01):
+            with contextlib.suppress(OSError):  # before it listens
+                scrapes.append(get(place, "metrics").decode())
+
+    with trainers.running(place, "trainer", root / "log") as trainer:
+        scraping = threading.Thread(target=scrape)
+        scraping.start()
+        try:
+            trainer.wait_for("training complete")
+        finally:
+            done.set()
+            scraping.join()
+        scrapes.append(get(place, "metrics").decode())
+        assert trainer.terminate() == 0
+        return place, scrapes, trainer.log.read_text()
+
+
 #: Mean |log-probability of learner - of engine| in float32, without a mistake in either.
 NOISE_FLOOR = 2e-5
+
+
+def test_with_a_learning_rate_of_0_the_meter_stays_at_its_noise_floor(standing: tuple[Place, list[str], str]) -> None:
+    place, _, _ = standing
+    records = [RoundRecord.from_bytes(data) for data in trainers.records(place)]
+    assert len(records) == ROUNDS
+    assert {record.model_after for record in records} == {records[0].model_before}
+    for report in histories(place):
+        assert report.meters["gradNorm"] > 0
+        assert report.meters["mismatch.local.gap"] < NOISE_FLOOR
+        assert report.meters["mismatch.local.k3"] < NOISE_FLOOR**2 * 10
+        assert abs(report.meters["mismatch.local.largest"] - 1) < 100 * NOISE_FLOOR
+
+
+def test_what_an_environment_loses_is_counted_and_training_goes_on(standing: tuple[Place, list[str], str]) -> None:
+    place, scrapes, log = standing
+    assert len(scrapes) > 20
+    for scrape in scrapes:
+        counts = {name: total(scrape, f"kubeswarm_trainer_samples_{name}") for name in ("produced_total", "pending")}
+        dropped = total(scrape, "kubeswarm_trainer_samples_dropped_total")
+        trained = total(scrape, 'kubeswarm_trainer_samples_trained_total{origin="local"}')
+        assert counts["produced_total"] == trained + dropped + counts["pending"]
+    assert any(total(scrape, "kubeswarm_trainer_samples_pending") > 0 for scrape in scrapes)
+    last = scrapes[-1]
+    failures = "kubeswarm_trainer_environment_failures_total"
+    for reason in ("error", "crash", "deadline", "memory"):
+        assert total(last, f'{failures}{{reason="{reason}"}}') > 0, reason
+        assert f'"reason": "{reason}"' in log
+    lost = total(last, 'kubeswarm_trainer_samples_dropped_total{reason="score"}')
+    rewards = [
+        completion.reward
+        for number in range(1, ROUNDS + 1)
+        for group in stored.read(place.stored_rounds, number).own
+        for completion in group.group.completions
+    ]
+    assert 0 < lost == ROUNDS * 16 - len(rewards)
+    assert min(rewards) >= 1.0  # what was lost is not there with a reward of 0
+
+
+def total(metrics: str, name: str) -> float:
+    """Over all labels, or of one set of them."""
+    lines = [line for line in metrics.splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
 def test_with_a_rollout_pod_that_dies_and_a_trainer_that_is_moved(
