@@ -64,10 +64,6 @@ test-unit: setup  ## Pure functions, workers with real torch, Ray, vLLM and NATS
 	$(PYTEST) tests/unit/workers/test_trainer.py -m engine
 	$(PYTEST) tests/unit/cli/local/test_researcher_guide.py -m engine
 
-.PHONY: test-long
-test-long: setup  ## Campaigns that take too long for `make test`: SIGKILL at many points (KILLS_SEED=0)
-	$(PYTEST) tests/long
-
 .PHONY: test-contracts
 test-contracts: setup eas-sdk  ## Foundry tests, then the Python client and the attestor against anvil
 	$(MAKE) -C contracts test
@@ -80,10 +76,10 @@ tests/chain/eas/node_modules/.package-lock.json: tests/chain/eas/package-lock.js
 	touch $@
 
 .PHONY: test-long
-test-long: setup test-postgres  ## What make test does in small: fuzzing, invariants, a model; coverage, Slither, Halmos
+test-long: setup test-postgres  ## What takes too long for make test: campaigns, symbolic tests, Slither, 20 kills, geth
 	$(MAKE) -C contracts campaign coverage slither symbolic
 	KUBESWARM_EXAMPLES=200 $(PYTEST) tests/chain/test_differential.py
-	$(PYTEST) tests/long/test_geth.py
+	$(PYTEST) tests/long
 
 .PHONY: test-postgres
 test-postgres: setup  ## The indexer on a real PostgreSQL server
