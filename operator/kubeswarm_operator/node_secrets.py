@@ -45,7 +45,9 @@ async def identity(context: Context, owner: Owner, spec: NodeSpec) -> str:
         try:
             await context.applier.create(identity_secret(owner, address, spec.identity.retain, key))
         except Conflict:
-            address, port = _identity_of(name, await _existing(context, owner, name))
+            found = await _existing(context, owner, name)
+            address, port = _identity_of(name, found)
+            context.store.put(SECRETS, found)  # it has no label to be seen by yet: now it is taken over
     await context.applier.apply([stamped(identity_secret(owner, address, spec.identity.retain, signer_port=port))])
     return node_id(address)
 

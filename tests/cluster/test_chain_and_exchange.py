@@ -160,9 +160,14 @@ def test_a_key_that_a_signer_holds_is_taken_over(
     cluster.apply(swarm(namespace, nodes=1))
     node = until(lambda: _status(cluster, namespace, "swarmnode", "light-0").get("nodeId"), 30, "the Node's id")
     assert node == address
-    policy = until(lambda: cluster.get(namespace, "networkpolicy", "light-0-head"), 30, "the head's policy")
-    ports = lambda: str((cluster.get(namespace, "networkpolicy", "light-0-head") or policy)["spec"]["egress"])  # noqa: E731
-    until(lambda: "9000" in ports(), 30, "the way to the signer")
+    until(lambda: "9000" in _egress(cluster, namespace), 30, "the way to the signer")
+    secret = cluster.get(namespace, "secret", "light-0-identity") or {}
+    assert set(secret["data"]) == {"signer-url", "address"}
+
+
+def _egress(cluster: ControlPlane, namespace: str) -> str:
+    policy = cluster.get(namespace, "networkpolicy", "light-0-head")
+    return str(policy["spec"]["egress"]) if policy else ""
 
 
 @pytest.fixture

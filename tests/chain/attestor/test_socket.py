@@ -5,15 +5,19 @@ import urllib.error
 
 import httpx
 import pytest
+import rlp
+from eth_account import Account as EthAccount
+from eth_utils.crypto import keccak
 
 from kubeswarm_api import names
-from kubeswarm_api.encoding import from_hex
+from kubeswarm_api.encoding import digest, from_hex, to_hex
 from kubeswarm_api.errors import InvalidBatch
 from kubeswarm_api.rollouts import Completion, Group, RolloutBatch, SignedBatch
-from kubeswarm_contracts import Account, domain, new_key, recover_batch_signer
+from kubeswarm_contracts import Account, ChainRejected, KeyProof, domain, new_key, recover_batch_signer
 from kubeswarm_contracts.deploy import DEVELOPMENT_KEY, deploy
+from kubeswarm_contracts.signing import registration_message
 from kubeswarm_workers.attest.notary import SocketNotary
-from tests.chain.attestor.harness import Node, metric
+from tests.chain.attestor.harness import ETHER, Node, metric
 
 
 def batch_of(node: Node, notary: SocketNotary, number: int = 1) -> SignedBatch:
@@ -99,3 +103,31 @@ def test_nothing_else_can_be_had_from_the_socket(anvil, attestor):
         with pytest.raises(urllib.error.HTTPError, match="404"):
             node.get(path)
     assert metric(node.get("/metrics"), "kubeswarm_attestor_signatures_total") == 1
+
+
+def test_a_hostile_trainer_can_have_neither_a_transaction_nor_a_consent_signed(anvil, attestor):
+    """It asks for signatures over the digests of what it would like to have, and puts them where they would belong."""
+    node = attestor(anvil)
+    node.start()
+    notary = node.notary()
+    thief = Account(new_key()[0])
+    fields = [31337, 0, 10**9, 10**10, 21000, from_hex(thief.address, 20), ETHER, b"", []]
+    signature = notary.sign(1, keccak(b"\x02" + rlp.encode(fields)))
+    r, s, v = (int.from_bytes(part) for part in (signature[:32], signature[32:64], signature[64:]))
+    raw = b"\x02" + rlp.encode([*fields, v - 27, r, s])
+    assert EthAccount.recover_transaction(raw).lower() != node.node_id
+    deadline = anvil.chain.clock() + 600
+    message = registration_message(domain(anvil.chain.deployment), node.node_id, thief.address, 0, deadline)
+    consent = notary.sign(1, keccak(b"\x19" + message.version + message.header + message.body))
+    proof = KeyProof(key=node.node_id, owner=thief.address, nonce=0, deadline=deadline, signature=consent)
+    with pytest.raises(ChainRejected, match="InvalidKeyProof"):
+        anvil.transactor().register_key(proof)
+    root, where = digest(b"root"), domain(anvil.chain.deployment)
+    batch = notary.sign(1, root)
+    assert recover_batch_signer(where, node.swarm_id, node.node_id, 1, root, batch) == node.node_id
+    for swarm_id, node_id, number in (
+        (to_hex(digest(b"another swarm")), node.node_id, 1),
+        (node.swarm_id, thief.address, 1),
+        (node.swarm_id, node.node_id, 2),
+    ):
+        assert recover_batch_signer(where, swarm_id, node_id, number, root, batch) != node.node_id
