@@ -2,9 +2,9 @@
 
 import json
 import random
-import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from kubeswarm_api.stored import StoredGroup, StoredRound, file_name
 from kubeswarm_cli.errors import CommandError
 from kubeswarm_cli.local.provenance import build
 from kubeswarm_cli.local.volume import Volume
+from kubeswarm_cli.main import main
 from kubeswarm_contracts import receipt as receipts
 from kubeswarm_contracts import swarm_id
 from kubeswarm_contracts.receipt import Receipt
@@ -156,9 +157,27 @@ def pair(own_anvil: Any, tmp_path: Path) -> tuple[Trained, Trained]:
     return first, second
 
 
-def kubeswarm(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "kubeswarm_cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+@dataclass
+class Done:
+    """How the command ended, and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def kubeswarm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Runs the command in this process."""
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["kubeswarm", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return Done(int(ended.value.code or 0), out, err)
+
+    return run
 
 
 def made(node: Trained, round: int, rollout: int | None = None) -> Receipt:
@@ -235,7 +254,7 @@ def test_other_records_make_no_receipt(pair):
         receipts.make(first.chain, holding.uid, first.records[:4], 1, second.published[1])
 
 
-def test_the_command_makes_and_checks_receipts(pair, tmp_path):
+def test_the_command_makes_and_checks_receipts(pair, kubeswarm, tmp_path):
     first, _ = pair
     url, file = first.anvil.url, tmp_path / "receipt.json"
     done = kubeswarm("receipt", first.data, "--round", 5, "--rollout", 2, "--out", file, "--chain-url", url)
@@ -307,7 +326,7 @@ def test_a_history_that_was_not_attested_is_found_out(pair):
         build(first.model, [first.volume], None)
 
 
-def test_the_command_tells_the_lineage(pair):
+def test_the_command_tells_the_lineage(pair, kubeswarm):
     first, second = pair
     text = kubeswarm("lineage", first.model, first.data, second.data, "--chain-url", first.anvil.url)
     assert text.returncode == 0, text.stderr
