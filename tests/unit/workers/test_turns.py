@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,16 +10,18 @@ import torch
 
 from kubeswarm_api.rollouts import Completion, Group, RolloutBatch
 from kubeswarm_api.spec_training import Rollout
+from kubeswarm_workers import turns
 from kubeswarm_workers.environments.contract import Answers, Score, Turn
 from kubeswarm_workers.environments.split import Split
-from kubeswarm_workers.episode import Episode
+from kubeswarm_workers.episode import Episode, transcripts
 from kubeswarm_workers.learn import foreign
 from kubeswarm_workers.learn.batch import Row, Sample, collate, rows_of, weighed
 from kubeswarm_workers.learn.foreign import Reading, Rules
 from kubeswarm_workers.learn.model import Policy
 from kubeswarm_workers.learn.step import Learner
+from kubeswarm_workers.rollout.sampling import Request, Sampled
 from kubeswarm_workers.text import Text
-from tests.unit.workers.conftest import environment_of
+from tests.unit.workers.conftest import environment_of, make_model
 
 GUESS = {
     "python": {
@@ -66,9 +69,9 @@ def played(environment: Split, text: Text, item: int, said: list[str]) -> Episod
 
     episode = answer(said[0])
     for words in said[1:]:
-        [[turns]] = environment.step([Answers("dataset", item, (episode.transcript,))])
-        assert isinstance(turns, tuple) and turns
-        episode = episode.answered(turns, text.between(episode.tokens, turns), answer(words))
+        [[heard]] = environment.step([Answers("dataset", item, (episode.transcript,))])
+        assert isinstance(heard, tuple) and heard
+        episode = episode.answered(heard, text.between(episode.tokens, heard), answer(words))
     return episode
 
 
@@ -140,8 +143,11 @@ def test_another_nodes_episodes_are_played_again(
 
 
 @pytest.fixture(scope="module")
-def policy(tiny_model: Path) -> Policy:
-    return Policy(tiny_model, None, seed=0)
+def policy(tmp_path_factory: pytest.TempPathFactory, guess: Split) -> Policy:
+    """Of a model that was never trained: what it says does not matter here."""
+    directory = tmp_path_factory.mktemp("untrained")
+    make_model(directory, guess, 0)
+    return Policy(directory, None, seed=0)
 
 
 def test_the_loss_is_over_the_sampled_tokens_and_sees_the_others(
@@ -178,3 +184,76 @@ def test_an_episodes_weight_counts_its_sampled_tokens() -> None:
 def test_bounds_that_make_no_sense_are_refused(given: list[int]) -> None:
     with pytest.raises(ValueError, match="given must be"):
         Completion(tokens=[1, 2, 3, 4], logprobs=[-1.0] * 4, reward=0, truncated=False, given=given)
+
+
+class Sampler:
+    """What `turns.play` asks of a pool, done by transformers on the policy itself, a request at a time."""
+
+    def __init__(self, policy: Policy, limit: int) -> None:
+        self.policy, self.limit = policy, limit
+        self.asked: list[list[Request]] = []
+
+    @torch.no_grad()
+    def generate(self, requests: list[Request]) -> list[list[Sampled]]:
+        self.asked.append(requests)
+        return [[self._sample(request, index) for index in range(request.samples)] for request in requests]
+
+    def _sample(self, request: Request, index: int) -> Sampled:
+        model: Any = self.policy.model
+        torch.manual_seed(request.seed + index)
+        prompt = torch.tensor([request.prompt])
+        end = model.config.eos_token_id
+        tokens: list[int] = []
+        logprobs: list[float] = []
+        while len(tokens) < self.limit and end not in tokens:
+            logits = model(torch.cat([prompt, torch.tensor([tokens], dtype=torch.long)], dim=1)).logits[0, -1]
+            logits[end] = logits.max() + 3.0  # or a model that was never taught to stop would not
+            chances = logits.float().log_softmax(-1)
+            tokens.append(int(torch.multinomial(chances.exp(), 1)))
+            logprobs.append(float(chances[tokens[-1]]))
+        return Sampled(tuple(tokens), tuple(logprobs), end not in tokens)
+
+
+def test_episodes_are_played_answer_by_answer(policy: Policy, guess: Split, characters: Callable[[], Any]) -> None:
+    text = Text(characters())
+    rollout = Rollout(max_tokens=12, max_turns=3)
+    prompts = guess.draw(0, 1, 2)
+    requests = [Request(text.encode(prompt.turns), 4, 100 * at) for at, prompt in enumerate(prompts)]
+
+    def play() -> tuple[list[list[Episode]], Sampler]:
+        sampler = Sampler(policy, rollout.max_tokens)
+        training = SimpleNamespace(rollout=rollout)
+        node: Any = SimpleNamespace(
+            config=SimpleNamespace(training=training), environment=guess, text=text, pool=sampler, context=400
+        )
+        return turns.play(node, prompts, requests), sampler
+
+    episodes, sampler = play()
+    first, *later = sampler.asked
+    assert first == requests and 1 <= len(later) <= 2
+    for prompt, request, group in zip(prompts, requests, episodes, strict=True):
+        assert len(group) == 4
+        for episode in group:
+            said = [turn for turn in episode.transcript if turn.role == "assistant"]
+            assert 1 <= len(said) <= 3 and len(episode.given) == 2 * (len(said) - 1)
+            assert all(turn.content in ("Say a number from 1 to 9.", "Higher.", "Lower.") for turn in episode.transcript
+                       if turn.role == "user")  # fmt: skip
+            completion = Completion(tokens=list(episode.tokens), logprobs=[min(0.0, each) for each in episode.logprobs],
+                                    reward=0, truncated=episode.truncated, given=list(episode.given))  # fmt: skip
+            found = Group(
+                task=prompt.task, item=prompt.item, prompt_tokens=list(request.prompt), completions=[completion]
+            )
+            assert transcripts(found, guess, text) == [episode.transcript]
+            if not episode.truncated and len(said) < 3:
+                [[heard]] = guess.step([Answers(prompt.task, prompt.item, (episode.transcript,))])
+                assert heard == ()  # over, because the environment said so
+    prefixes = {
+        (*request.prompt, *each.tokens) for request, group in zip(requests, episodes, strict=True) for each in group
+    }
+    assert all(any(whole[: len(each.prompt)] == each.prompt for whole in prefixes) for each in later[0])
+    assert play()[0] == episodes  # the same seeds, the same episodes
+    single = Rollout(max_tokens=12)
+    rollout = single
+    assert [[each.transcript[:1] for each in group] for group in episodes] == [
+        [each.transcript for each in group] for group in play()[0]
+    ]

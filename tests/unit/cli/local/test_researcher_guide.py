@@ -17,7 +17,7 @@ from tests.unit.workers.conftest import SPELLING, environment_of, make_model
 
 ROOT = Path(__file__).parents[4]
 GUIDE = (ROOT / "docs" / "guides" / "researcher.md").read_text(encoding="utf-8")
-#: Free of the ranges that other tests take their ports from is what the command looks for itself.
+#: That one block may take.
 SECONDS = 1500
 
 
