@@ -77,6 +77,17 @@ class ControlPlane:
         status = (self.get(namespace, kind, name) or {}).get("status", {})
         return next((each for each in status.get("conditions", []) if each["type"] == type), None)
 
+    def provide_volumes(self, prefix: str, count: int) -> None:
+        """Volumes for claims: there is no provisioner, and a Node whose claim is not bound is never ready."""
+        spec = {
+            "capacity": {"storage": "10Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "",
+            "hostPath": {"path": "/nowhere"},
+        }
+        volume = {"apiVersion": "v1", "kind": "PersistentVolume", "spec": spec}
+        self.apply(*({**volume, "metadata": {"name": f"{prefix}-{index}"}} for index in range(count)))
+
     def set_pod(self, namespace: str, name: str, status: dict[str, Any]) -> None:
         """Says of a pod what a kubelet would."""
         self.patch(namespace, "pod", name, {"status": status}, "--subresource=status")

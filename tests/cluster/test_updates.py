@@ -47,6 +47,7 @@ def _ready(cluster: ControlPlane, namespace: str) -> bool:
 @pytest.fixture
 def light(cluster: ControlPlane, namespace: str, start: Starter) -> tuple[str | None, ...]:
     """A Swarm of two Nodes that are ready; the uids of their head pods."""
+    cluster.provide_volumes(namespace, 2)
     start()
     cluster.apply(_swarm(namespace))
     _run(cluster, namespace, *HEADS)
@@ -131,6 +132,7 @@ def _training(cluster: ControlPlane, namespace: str) -> dict[str, Any]:
 
 
 def test_another_worker_image_goes_in_turn(cluster: ControlPlane, namespace: str, start: Starter) -> None:
+    cluster.provide_volumes(namespace, 2)
     first = start()
     cluster.apply(_swarm(namespace))
     _run(cluster, namespace, *HEADS)
@@ -146,6 +148,7 @@ def test_another_worker_image_goes_in_turn(cluster: ControlPlane, namespace: str
 
 
 def test_the_token_of_ray_is_made_anew_in_turn(cluster: ControlPlane, namespace: str, start: Starter) -> None:
+    cluster.provide_volumes(namespace, 2)
     first = start()
     cluster.apply(_swarm(namespace))
     _run(cluster, namespace, *HEADS)

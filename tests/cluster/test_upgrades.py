@@ -52,6 +52,7 @@ def before(cluster: ControlPlane) -> Iterator[None]:
 
 @pytest.mark.usefixtures("before")
 def test_objects_of_the_version_before_go_on(cluster: ControlPlane, namespace: str, start: Starter) -> None:
+    cluster.provide_volumes(namespace, 2)
     first = start()
     cluster.apply(swarm(namespace, nodes=1, rollout={"workers": 1}, template=UNJUDGED))
     until(lambda: len(cluster.items(namespace, "pods")) == 2, 30, "its pods")
