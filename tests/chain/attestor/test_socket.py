@@ -112,9 +112,9 @@ def test_a_hostile_trainer_can_have_neither_a_transaction_nor_a_consent_signed(a
     notary = node.notary()
     thief = Account(new_key()[0])
     fields = [31337, 0, 10**9, 10**10, 21000, from_hex(thief.address, 20), ETHER, b"", []]
-    signature = notary.sign(1, keccak(b"\x02" + rlp.encode(fields)))
+    signature = notary.sign(1, keccak(_type_two(fields)))
     r, s, v = (int.from_bytes(part) for part in (signature[:32], signature[32:64], signature[64:]))
-    raw = b"\x02" + rlp.encode([*fields, v - 27, r, s])
+    raw = _type_two([*fields, v - 27, r, s])
     assert EthAccount.recover_transaction(raw).lower() != node.node_id
     deadline = anvil.chain.clock() + 600
     message = registration_message(domain(anvil.chain.deployment), node.node_id, thief.address, 0, deadline)
@@ -131,3 +131,10 @@ def test_a_hostile_trainer_can_have_neither_a_transaction_nor_a_consent_signed(a
         (node.swarm_id, node.node_id, 2),
     ):
         assert recover_batch_signer(where, swarm_id, node_id, number, root, batch) != node.node_id
+
+
+def _type_two(fields: list[object]) -> bytes:
+    """An EIP-1559 transaction as it is signed, or sent."""
+    encoded = rlp.encode(fields)
+    assert isinstance(encoded, bytes)
+    return b"\x02" + encoded
