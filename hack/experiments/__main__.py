@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hack.cluster.layout import REPOSITORY
-from hack.console import exit_with, say
+from hack.console import Problem, exit_with, say
 from hack.experiments import curves
 
 RUNS = REPOSITORY / "build" / "experiments"
@@ -26,10 +26,13 @@ def main() -> int:
     parser.add_argument("--name", required=True, help="of the files in docs/experiments")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], help="as of `kubeswarm run`")
+    parser.add_argument("--read", action="store_true", help="sum up what is there, complete or not, and run nothing")
     options = parser.parse_args()
-    results = [
-        _run(options.file, RUNS / options.name / f"seed-{seed}", seed, options.set) for seed in range(options.seeds)
-    ]
+    folders = [RUNS / options.name / f"seed-{seed}" for seed in range(options.seeds)]
+    if not options.read:
+        for seed, folder in enumerate(folders):
+            _run(options.file, folder, seed, options.set)
+    results = [json.loads((folder / "result.json").read_text()) for folder in folders]
     kept: dict[str, Any] = {"spec": results[0]["spec"], "seeds": options.seeds}
     for what, label in MEASURES.items():
         found = curves.curves(results, what)
@@ -43,16 +46,17 @@ def main() -> int:
     return 0
 
 
-def _run(file: Path, directory: Path, seed: int, changes: list[str]) -> dict[str, Any]:
-    """The run's result.json. Raises CalledProcessError when the run fails."""
+def _run(file: Path, directory: Path, seed: int, changes: list[str]) -> None:
+    """Leaves the run's result.json, complete. Raises Problem when the run fails or is interrupted."""
     result = directory / "result.json"
-    if not (result.exists() and json.loads(result.read_text())["complete"]):
-        say(f"seed {seed}: {directory}")
-        command = [sys.executable, "-m", "kubeswarm_cli", "run", str(file), "--dir", str(directory)]
-        for change in [*changes, f"spec.seed={seed}"]:
-            command += ["--set", change]
-        subprocess.run(command, check=True)
-    return json.loads(result.read_text())
+    if result.exists() and json.loads(result.read_text())["complete"]:
+        return
+    say(f"seed {seed}: {directory}")
+    command = [sys.executable, "-m", "kubeswarm_cli", "run", str(file), "--dir", str(directory)]
+    for change in [*changes, f"spec.seed={seed}"]:
+        command += ["--set", change]
+    if subprocess.run(command, check=False).returncode:
+        raise Problem(f"seed {seed} did not come to its end; the same command goes on with it")
 
 
 if __name__ == "__main__":
