@@ -50,6 +50,8 @@ def table(found: dict[str, list[Point]]) -> str:
     for at, point in enumerate(found[tasks[0]]):
         cells = [
             f"{each.mean:.3f} ± {each.error:.3f} ({', '.join(f'{value:.2f}' for value in each.values)})"
+            if len(each.values) > 1
+            else f"{each.mean:.3f}"  # of a single seed there is no interval
             for each in (found[task][at] for task in tasks)
         ]
         lines.append(f"| {point.round} | {' | '.join(cells)} |")
