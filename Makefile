@@ -54,7 +54,7 @@ check: setup  ## Format, lint, types, import rules, lock
 	$(UV) lock --check
 
 .PHONY: test
-test: check test-unit test-contracts verify test-cluster test-e2e  ## Everything, cheapest first
+test: check test-unit test-contracts verify test-cluster test-simulation test-e2e  ## Everything, cheapest first
 
 .PHONY: test-unit
 test-unit: setup  ## Pure functions, workers with real torch, Ray, vLLM and NATS
@@ -91,6 +91,18 @@ test-postgres: setup  ## The indexer on a real PostgreSQL server
 test-cluster: setup  ## Admission and the operator against a real API server
 	$(MAKE) -C contracts node_modules/.package-lock.json  # anvil
 	$(PYTEST) tests/cluster
+
+.PHONY: test-simulation
+test-simulation: setup  ## Counted costs of a Swarm's life against their budget, on an API server with kwok's nodes
+	$(PYTEST) tests/simulation
+
+.PHONY: soak
+soak: setup  ## What takes long: random steps and faults against the operator, and whatever else is marked soak
+	$(PYTEST) tests -m soak
+
+.PHONY: drills
+drills: setup  ## Failures on the real cluster, each with its time to recovery
+	$(PYTEST) tests/drills
 
 .PHONY: test-e2e
 test-e2e: setup  ## Swarms on a real cluster, with failures

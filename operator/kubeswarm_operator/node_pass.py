@@ -37,6 +37,8 @@ async def node_pass(context: Context, key: Key) -> float | None:
         return None
     if "deletionTimestamp" in live["metadata"]:
         return RESYNC
+    for pod in filter(pod_ready, context.store.of_node(PODS, *key)):
+        await context.reports.first_word(pod)
     snapshot = _observe(context, live)
     if snapshot.spec is None:
         again = await context.reporter.report(live, snapshot.status, node_status(snapshot, _nothing(snapshot)))

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 REPEAT_SECONDS = 300.0
 #: A status that only tells of progress waits for more of it: at least and at most so many seconds, and no more than so
 #: many of them are written a second over all objects.
-PROGRESS_SECONDS, PATIENCE_SECONDS, PROGRESS_RATE = 0.5, 30.0, 5.0
+PROGRESS_SECONDS, PATIENCE_SECONDS, PROGRESS_RATE = 5.0, 30.0, 5.0
 #: A status that met a conflict is tried again after so long.
 CONFLICT_SECONDS = 1.0
 _REMEMBERED = 4096

@@ -136,7 +136,9 @@ class ControlPlane:
 class OperatorProcess:
     """One replica of the operator, as a process."""
 
-    def __init__(self, kubeconfig: Path, config: Path, log: Path, name: str, port: int) -> None:
+    def __init__(
+        self, kubeconfig: Path, config: Path, log: Path, name: str, port: int, module: str = "kubeswarm_operator"
+    ) -> None:
         self._log = log
         self.port = port
         environment = {
@@ -147,7 +149,7 @@ class OperatorProcess:
             "POD_NAMESPACE": COUNTED,
             "POD_NAME": name,
         }
-        command = [sys.executable, "-m", "kubeswarm_operator"]
+        command = [sys.executable, "-m", *module.split()]
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log.open("ab"))
 
     def log(self) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,14 +40,19 @@ def system() -> Iterator[Cluster]:
     yield cluster
 
 
-@pytest.fixture
-def cluster(system: Cluster, request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """A namespace of its own under the restricted pod security standard; gone after the test."""
-    name = (
-        re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_"))[:40].strip("-") + "-" + uuid.uuid4().hex[:4]
-    )
+@contextmanager
+def namespace(system: Cluster, test: str) -> Iterator[Cluster]:
+    """A namespace named after a test, under the restricted pod security standard; gone afterwards."""
+    name = re.sub(r"[^a-z0-9]+", "-", test.removeprefix("test_"))[:40].strip("-") + "-" + uuid.uuid4().hex[:4]
     mine = Cluster(system.layout, name)
     mine.kubectl("create", "namespace", name)
     mine.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
     yield mine
     mine.kubectl("delete", "namespace", name, "--wait=true", "--timeout=180s")
+
+
+@pytest.fixture
+def cluster(system: Cluster, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A namespace of the test's own."""
+    with namespace(system, request.node.name) as mine:
+        yield mine

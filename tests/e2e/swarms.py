@@ -1,6 +1,8 @@
 """The cluster as the end-to-end tests see it: objects, watches, chain, audit log, and the violence done to it."""
 
 import json
+import os
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -125,11 +127,26 @@ class Cluster:
 
     def sigkill(self, pod: str, container: str) -> None:
         """SIGKILL to a container's first process, as the kernel would do it."""
+        self._ctr("task", "kill", "-s", "SIGKILL", self._container(pod, container))
+
+    def sigkill_inside(self, pod: str, container: str, name: str) -> None:
+        """SIGKILL to the processes of a container whose command line has `name` in it; there must be one."""
+        lines = self._ctr("task", "ps", self._container(pod, container)).splitlines()[1:]
+        pids = [int(line.split()[0]) for line in lines]
+        found = [pid for pid in pids if name in Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")]
+        assert found, f"container {container} of pod {pod} has no process {name}"
+        for pid in found:
+            os.kill(pid, signal.SIGKILL)
+
+    def _container(self, pod: str, container: str) -> str:
         status = self.get("pod", pod)["status"]
         states = [*status.get("containerStatuses", []), *status.get("initContainerStatuses", [])]
         (identity,) = [s["containerID"].removeprefix("containerd://") for s in states if s["name"] == container]
+        return identity
+
+    def _ctr(self, *arguments: str) -> str:
         ctr = [str(self.layout.bin / "ctr"), "--address", str(self.layout.containerd_socket), "-n", "k8s.io"]
-        subprocess.run([*ctr, "task", "kill", "-s", "SIGKILL", identity], check=True, timeout=60)
+        return subprocess.run([*ctr, *arguments], check=True, timeout=60, capture_output=True, text=True).stdout
 
     @contextmanager
     def following(self, pod: str, container: str, into: Path) -> Iterator[None]:
@@ -171,6 +188,17 @@ def _objects(stream: Any) -> Any:
         if line == "}\n":
             yield json.loads(text)
             text = ""
+
+
+def running(container: str, restarts: int) -> Callable[[Object], bool]:
+    """Whether that container of a pod runs, and is at least that many starts old."""
+
+    def holds(pod: Object) -> bool:
+        states = [*pod["status"].get("containerStatuses", []), *pod["status"].get("initContainerStatuses", [])]
+        mine = [s for s in states if s["name"] == container]
+        return bool(mine) and mine[0]["restartCount"] >= restarts and "running" in mine[0]["state"]
+
+    return holds
 
 
 def losses(log: Path) -> dict[int, str]:

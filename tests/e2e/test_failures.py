@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.swarms import SYSTEM, Cluster, Object, gave, is_true, losses, rounds_of, tiny_swarm
+from tests.e2e.swarms import SYSTEM, Cluster, gave, is_true, losses, rounds_of, running, tiny_swarm
 
 ROUNDS = 150
 # More than the two minutes without a chain have room for, or nearly.
@@ -30,17 +30,6 @@ def finished(cluster: Cluster) -> Callable[[str], None]:
         cluster.wait("swarms", name, is_true("Complete"), 900)
 
     return wait
-
-
-def running(container: str, restarts: int) -> Callable[[Object], bool]:
-    """Whether that container of a pod runs, and is at least that many starts old."""
-
-    def holds(pod: Object) -> bool:
-        states = [*pod["status"].get("containerStatuses", []), *pod["status"].get("initContainerStatuses", [])]
-        mine = [s for s in states if s["name"] == container]
-        return bool(mine) and mine[0]["restartCount"] >= restarts and "running" in mine[0]["state"]
-
-    return holds
 
 
 def test_a_killed_trainer_and_a_killed_attestor_change_nothing(

@@ -10,13 +10,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hack.bench.operator.api import Object, connect
 from hack.bench.operator.contenders import Contender, kuberay, kubeswarm
 from hack.bench.operator.course import Course
-from hack.bench.operator.plane import control_plane
 from hack.bench.operator.table import table
 from hack.cluster.layout import REPOSITORY
 from hack.console import exit_with
+from hack.simulation.api import Object, connect
+from hack.simulation.plane import control_plane
 
 RESULTS = REPOSITORY / "docs" / "benchmarks" / "operator.json"
 CONTENDERS = {"kubeswarm": kubeswarm(), "kuberay-1": kuberay(1), "kuberay-10": kuberay(10)}

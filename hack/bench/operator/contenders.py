@@ -7,10 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from hack.bench.operator.api import Object
-from hack.bench.operator.plane import Plane, account
 from hack.cluster.settings import COUNTED
-from kubeswarm_operator.permissions import OWN_RULES, WATCHED_RULES
+from hack.simulation.api import Object
+from hack.simulation.plane import OPERATOR, Plane, account, module_folder, operator_account
 
 IMAGE = "bench:none"
 PORT = 29093
@@ -48,14 +47,10 @@ def kubeswarm(workers: int = 4) -> Contender:
     """Ours. `workers`: passes at a time."""
 
     def command(plane: Plane) -> tuple[list[str | Path], Mapping[str, str]]:
-        rules = [
-            {"apiGroups": [rule.group], "resources": list(rule.resources), "verbs": list(rule.verbs)}
-            for rule in (*WATCHED_RULES, *OWN_RULES)
-        ]
         config = plane.layout.config / "operator.yaml"
         config.write_text(yaml.safe_dump({"images": {"worker": IMAGE}, "workers": workers}))
         environment = {
-            "KUBECONFIG": str(account(plane, "kubeswarm", rules)),
+            "KUBECONFIG": str(operator_account(plane)),
             "KUBESWARM_OPERATOR_CONFIG": str(config),
             "KUBESWARM_OPERATOR_PORT": str(PORT),
             "POD_NAMESPACE": COUNTED,
@@ -65,7 +60,7 @@ def kubeswarm(workers: int = 4) -> Contender:
 
     return Contender(
         name="KubeSwarm",
-        user="kubeswarm",
+        user=OPERATOR,
         plural="swarms",
         group="kubeswarm.dev/v1alpha1",
         make=_swarm,
@@ -88,8 +83,11 @@ def kuberay(concurrency: int) -> Contender:
     def command(plane: Plane) -> tuple[list[str | Path], Mapping[str, str]]:
         everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
         kubeconfig = account(plane, "kuberay", everything)
+        sources = module_folder("kuberay", "github.com/ray-project/kuberay/ray-operator")
+        plane.kubectl("apply", "--server-side", "-f", str(sources / "config" / "crd" / "bases"))
+        plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         words: list[str | Path] = [
-            plane.programs["kuberay"],
+            plane.program("kuberay"),
             f"--reconcile-concurrency={concurrency}",
             f"--leader-election-namespace={COUNTED}",
             f"--metrics-addr=127.0.0.1:{PORT + 1}",

@@ -2,15 +2,18 @@
 
 import asyncio
 import time
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
-from hack.bench.operator.api import Api, Object
+from hack.audit import AuditLog, Requests, written
 from hack.bench.operator.contenders import WORKERS, Contender
-from hack.bench.operator.meter import AuditLog, cpu_seconds, peak_bytes, writes
-from hack.bench.operator.plane import Plane, provide_volumes, remove_volumes
 from hack.cluster import processes
 from hack.console import Problem, say
+from hack.simulation.api import Api, Object
+from hack.simulation.meter import cpu_seconds, peak_bytes
+from hack.simulation.plane import Plane, provide_volumes, remove_volumes
 
 PATIENCE = 900.0
 SETTLE_SECONDS = 10.0
@@ -61,8 +64,13 @@ class Course:
     def _object(self, name: str, index: int = 0, workers: int = WORKERS) -> Object:
         return self.contender.make(f"bench-{index % self.namespaces}", name, workers)
 
+    @cached_property
+    def _command(self) -> tuple[list[str | Path], Mapping[str, str]]:
+        """Made once: neither CRDs nor accounts count for a restart."""
+        return self.contender.command(self.plane)
+
     def _start(self) -> None:
-        command, environment = self.contender.command(self.plane)
+        command, environment = self._command
         layout = self.plane.layout
         processes.start("operator", command, pids=layout.pids, logs=layout.logs, env=environment)
 
@@ -107,7 +115,7 @@ class Course:
             "peakMemoryBytes": peak_bytes(pids["operator"]),
         }
 
-    def _by_kind(self, requests: Counter[tuple[str, str]]) -> dict[str, float]:
+    def _by_kind(self, requests: Requests) -> dict[str, float]:
         ordered = sorted(requests.items(), key=lambda item: (-item[1], item[0]))
         return {" ".join(what): round(count / self.count, 2) for what, count in ordered}
 
@@ -118,7 +126,7 @@ class Course:
         return {
             "seconds": self.idle_seconds,
             "cpuSeconds": round(cpu_seconds(pid) - before, 2),
-            "writes": writes(audit.since(mark)),
+            "writes": written(audit.since(mark)),
         }
 
     async def _restart(self) -> Object:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from hack.bench.operator.api import Object
+from hack.simulation.api import Object
 
 Measure = Callable[[Object], float | None]
 
@@ -25,6 +25,14 @@ def _status_writes(result: Object) -> float | None:
     return round(sum(count for what, count in requests.items() if what.endswith("/status")), 2)
 
 
+def _verb(verb: str) -> Measure:
+    def value(result: Object) -> float | None:
+        requests: dict[str, float] = result["requests"]
+        return round(sum(count for what, count in requests.items() if what.split()[0] == verb), 2)
+
+    return value
+
+
 #: What is shown, less being better in each row.
 ROWS: tuple[tuple[str, Measure], ...] = (
     ("apply to Ready, p50 (s)", _of("readySeconds", "p50")),
@@ -34,6 +42,7 @@ ROWS: tuple[tuple[str, Measure], ...] = (
     ("API server, CPU (s)", _of("cpuSeconds", "apiServer")),
     ("operator, peak memory (MB)", _memory),
     ("requests an object", _of("requestsAnObject")),
+    *((f"of them {verb}", _verb(verb)) for verb in ("create", "update", "patch", "delete", "get", "list")),
     ("of them status writes", _status_writes),
     ("idle: operator, CPU (s)", _of("idle", "cpuSeconds")),
     ("idle: writes", _of("idle", "writes")),

@@ -45,6 +45,8 @@ class ReportPoller:
         self._seconds = seconds
         self._changed = changed
         self._heard: dict[Key, _Heard] = {}
+        self._session: aiohttp.ClientSession | None = None
+        self._gate = asyncio.Semaphore(PARALLEL)
         self.first = asyncio.Event()  # all pods have been asked once
 
     def reports(self, node: Key, pod_uid: str | None) -> Reports:
@@ -54,8 +56,7 @@ class ReportPoller:
 
     async def poll(self) -> None:
         """Asks all running head pods, for ever."""
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)) as session:
-            gate = asyncio.Semaphore(PARALLEL)
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)) as self._session:
             while True:
                 pods = {_node_of(pod): pod for pod in self._store.all(PODS) if _answers(pod)}
                 now = time.monotonic()
@@ -63,18 +64,30 @@ class ReportPoller:
                     del self._heard[node]
                     self._changed(node)
                 due = [(node, pod) for node, pod in pods.items() if self._is_due(node, pod, now)]
-                await asyncio.gather(*(self._ask(session, gate, node, pod) for node, pod in due))
+                await asyncio.gather(*(self._hear(self._session, node, pod) for node, pod in due))
                 self.first.set()
                 await asyncio.sleep(self._seconds)
+
+    async def first_word(self, pod: Object) -> None:
+        """Asks a head pod that was never asked, so that the first status that says Ready has its numbers too."""
+        heard = self._heard.get(_node_of(pod))
+        known = heard is not None and heard.pod == pod["metadata"]["uid"]
+        if self._session is not None and not known and _answers(pod):
+            await self._ask(self._session, _node_of(pod), pod)
 
     def _is_due(self, node: Key, pod: Object, now: float) -> bool:
         heard = self._heard.get(node)
         return heard is None or heard.pod != pod["metadata"]["uid"] or heard.due <= now
 
-    async def _ask(self, session: aiohttp.ClientSession, gate: asyncio.Semaphore, node: Key, pod: Object) -> None:
+    async def _hear(self, session: aiohttp.ClientSession, node: Key, pod: Object) -> None:
+        if await self._ask(session, node, pod):
+            self._changed(node)
+
+    async def _ask(self, session: aiohttp.ClientSession, node: Key, pod: Object) -> bool:
+        """Asks a pod; returns whether it says something new."""
         uid, address = pod["metadata"]["uid"], pod["status"]["podIP"]
         host = f"[{address}]" if ":" in address else address
-        async with gate:
+        async with self._gate:
             trainer = await _fetch(session, f"http://{host}:{TRAINER_PORT}/status", NodeReport)
             attestor = await _fetch(session, f"http://{host}:{ATTESTOR_PORT}/status", AttestorReport)
         before, now = self._heard.get(node), time.monotonic()
@@ -87,8 +100,7 @@ class ReportPoller:
         interval = min(2 * known.interval, SELDOM * self._seconds) if known and same else self._seconds
         # a little early: the tick that it falls on comes with the pods' own delays
         self._heard[node] = _Heard(uid, at, after, interval, now + interval - self._seconds / 2)
-        if not same:
-            self._changed(node)
+        return not same
 
 
 async def _fetch(session: aiohttp.ClientSession, url: str, kind: type[R]) -> R | None:

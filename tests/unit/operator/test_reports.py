@@ -40,12 +40,34 @@ async def trainer() -> AsyncIterator[Trainer]:
     await runner.cleanup()
 
 
+LABELS = {ROLE_LABEL: HEAD, NODE_LABEL: NODE[1]}
+POD = {
+    "metadata": {"namespace": NODE[0], "name": "p", "uid": "u", "resourceVersion": "1", "labels": LABELS},
+    "status": {"podIP": ADDRESS, "containerStatuses": [{"state": {"running": {}}}]},
+}
+
+
+async def test_a_pod_that_was_never_asked_is_asked_at_once_and_then_in_its_turn(trainer: Trainer) -> None:
+    """So that the first status that says Ready has the trainer's numbers too, and no second write follows it."""
+    store, changed = Store(), asyncio.Queue[Key]()
+    poller = ReportPoller(store, 600, changed.put_nowait)
+    polling = asyncio.create_task(poller.poll())
+    try:
+        await poller.first.wait()
+        store.put(PODS, POD)
+        for _ in range(2):
+            await poller.first_word(POD)
+        heard = poller.reports(NODE, "u").trainer
+        assert heard is not None and heard.round == 1
+        assert trainer.asked == 1
+        assert changed.empty(), "who asks needs no telling"
+    finally:
+        polling.cancel()
+
+
 async def test_who_says_the_same_is_asked_more_seldom_and_news_is_heard(trainer: Trainer) -> None:
     store, changed = Store(), asyncio.Queue[Key]()
-    labels = {ROLE_LABEL: HEAD, NODE_LABEL: NODE[1]}
-    meta = {"namespace": NODE[0], "name": "p", "uid": "u", "resourceVersion": "1", "labels": labels}
-    status = {"podIP": ADDRESS, "containerStatuses": [{"state": {"running": {}}}]}
-    store.put(PODS, {"metadata": meta, "status": status})
+    store.put(PODS, POD)
     poller = ReportPoller(store, 0.05, changed.put_nowait)
     polling = asyncio.create_task(poller.poll())
     try:

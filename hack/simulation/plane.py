@@ -1,4 +1,4 @@
-"""A control plane of the benchmark's own, with kwok's nodes, volumes for claims, and pods that answer /status."""
+"""The control plane, with kwok's nodes, volumes for claims, and pods that answer /status."""
 
 import json
 import sys
@@ -9,25 +9,29 @@ from pathlib import Path
 
 import yaml
 
-from hack.bench.operator.api import Api, Object
 from hack.cluster import lifecycle, processes
 from hack.cluster.binaries import ensure_programs
 from hack.cluster.layout import REPOSITORY, Layout, Profile, cache_folder
 from hack.cluster.settings import COUNTED
 from hack.console import Problem, run
+from hack.simulation.api import Api, Object
+from kubeswarm_operator.permissions import OWN_RULES, WATCHED_RULES
 
-#: Away from the ports of clusters and tests.
+#: Away from the ports of clusters and of the other tests.
 PORT_OFFSET = 21_000
 NODES = 8
 #: What kwok's nodes and pods go through.
-STAGES = ("node/fast", "node/heartbeat-with-lease", "pod/fast")
-STORAGE_CLASS = "bench"
-#: Pods' addresses lie on the loopback interface, so that one server answers for all of them.
-POD_RANGE = "127.64.0.0/16"
+STAGES = ("node/fast", "node/heartbeat", "pod/fast")
+STORAGE_CLASS = "simulated"
+#: The service account of our operator.
+OPERATOR = "kubeswarm"
+#: All pods have addresses of this machine, so that one server answers for all of them. Loopback addresses would not
+#: do: no endpoint may have one.
+POD_RANGE = "10.198.0.0/16"
+_POD_ROUTE = ("local", POD_RANGE, "dev", "lo")
 _PARALLELISM = (
     "podPlayStageParallelism",
     "nodePlayStageParallelism",
-    "nodeLeaseParallelism",
     "podsOnNodeSyncParallelism",
 )
 
@@ -37,14 +41,17 @@ class Plane:
     """The running control plane."""
 
     layout: Layout
-    programs: dict[str, Path]
 
     def pid(self, component: str) -> int:
         """The process of one of its components."""
         process = processes.find(component, self.layout.pids)
         if process is None:
-            raise Problem(f"{component} of the benchmark's control plane has ended: see {self.layout.logs}")
+            raise Problem(f"{component} of the simulation has ended: see {self.layout.logs}")
         return process.pid
+
+    def program(self, name: str) -> Path:
+        """A program of the tools modules, built if the cache lacks it."""
+        return ensure_programs(self.layout.cache, (name,))[name]
 
     def kubectl(self, *words: str, text: str | None = None) -> str:
         """As its administrator."""
@@ -55,19 +62,21 @@ class Plane:
 def control_plane(state: Path) -> Iterator[Plane]:
     """Starts all of it, and takes all of it down."""
     layout = Layout(Profile.CONTROL_PLANE, state, cache_folder(), PORT_OFFSET)
-    programs = ensure_programs(layout.cache, ("kwok", "kuberay"))
     lifecycle.down(layout, purge=True)
     try:
         lifecycle.up(layout)
-        plane = Plane(layout, programs)
+        run(["ip", "route", "replace", *_POD_ROUTE])
+        plane = Plane(layout)
         _start_kwok(plane)
-        worker = [sys.executable, "-m", "hack.bench.operator.worker"]
+        worker = [sys.executable, "-m", "hack.simulation.worker"]
         processes.start("worker", worker, pids=layout.pids, logs=layout.logs, env={"PYTHONPATH": str(REPOSITORY)})
         _install(plane)
         yield plane
     finally:
         for name in ("kwok", "worker"):
             processes.stop(name, layout.pids)
+        if run(["ip", "route", "show", "table", "local", POD_RANGE]):
+            run(["ip", "route", "delete", *_POD_ROUTE])
         lifecycle.down(layout, purge=True)
 
 
@@ -77,19 +86,23 @@ def _start_kwok(plane: Plane) -> None:
     config = {"apiVersion": "config.kwok.x-k8s.io/v1alpha1", "kind": "KwokConfiguration", "options": options}
     path = layout.config / "kwok.yaml"
     path.write_text(yaml.safe_dump(config))
-    stages = _module("kwok", "sigs.k8s.io/kwok") / "kustomize" / "stage"
+    stages = module_folder("kwok", "sigs.k8s.io/kwok") / "kustomize" / "stage"
     files = [
         path,
         *sorted(each for folder in STAGES for each in (stages / folder).glob(f"{folder.split('/')[0]}-*.yaml")),
     ]
-    command = [plane.programs["kwok"], f"--kubeconfig={layout.kubeconfig}", *(f"--config={file}" for file in files)]
+    command = [
+        plane.program("kwok"),
+        f"--kubeconfig={layout.kubeconfig}",
+        # With leases it leaves pods alone for ever that it sees while a lease is late: on a busy machine it is.
+        "--node-lease-duration-seconds=0",
+        *(f"--config={file}" for file in files),
+    ]
     processes.start("kwok", command, pids=layout.pids, logs=layout.logs)
 
 
 def _install(plane: Plane) -> None:
     plane.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
-    kuberay = _module("kuberay", "github.com/ray-project/kuberay/ray-operator")
-    plane.kubectl("apply", "--server-side", "-f", str(kuberay / "config" / "crd" / "bases"))
     plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
     objects: list[Object] = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": COUNTED}},
@@ -108,7 +121,7 @@ def _install(plane: Plane) -> None:
     plane.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(objects))
 
 
-def _module(tool: str, module: str) -> Path:
+def module_folder(tool: str, module: str) -> Path:
     """The sources of the module that a tool is built from."""
     return Path(run(["go", "list", "-m", "-f", "{{.Dir}}", module], cwd=REPOSITORY / "hack" / "tools" / tool).strip())
 
@@ -143,9 +156,27 @@ async def provide_volumes(api: Api, count: int) -> None:
     await api.create("/api/v1/persistentvolumes", volumes)
 
 
+async def recycle_volumes(api: Api) -> None:
+    """Makes volumes whose claims are gone free again."""
+    volumes = await api.items("/api/v1/persistentvolumes")
+    released = [each["metadata"]["name"] for each in volumes if each["status"].get("phase") == "Released"]
+    for name in released:
+        patch = {"spec": {"claimRef": None}}
+        await api.send("PATCH", f"/api/v1/persistentvolumes/{name}", patch, "application/merge-patch+json")
+
+
 async def remove_volumes(api: Api) -> None:
     """All of them."""
     await api.send("DELETE", "/api/v1/persistentvolumes")
+
+
+def operator_account(plane: Plane) -> Path:
+    """A kubeconfig of our operator, with exactly the rights that it declares."""
+    rules: list[Object] = [
+        {"apiGroups": [rule.group], "resources": list(rule.resources), "verbs": list(rule.verbs)}
+        for rule in (*WATCHED_RULES, *OWN_RULES)
+    ]
+    return account(plane, OPERATOR, rules)
 
 
 def account(plane: Plane, name: str, rules: list[Object]) -> Path:

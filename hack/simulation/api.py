@@ -1,10 +1,10 @@
-"""The benchmark's own client of the API server: as administrator, over few connections."""
+"""A client of the API server: as administrator, over few connections."""
 
 import asyncio
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from hack.cluster.layout import Layout
 from hack.console import Problem
 
 Object = dict[str, Any]
-#: Requests of the benchmark at a time.
+#: Requests at a time.
 PARALLEL = 16
 
 
@@ -47,18 +47,35 @@ class Api:
         """All objects of a collection."""
         return (await self.send("GET", path))["items"]
 
-    async def follow(self, path: str, seen: Callable[[Object, float], bool], seconds: float) -> None:
-        """Watches a collection from now on until `seen` (event, monotonic time) says True. Raises Problem."""
+    async def follow(
+        self,
+        path: str,
+        seen: Callable[[Object, float], bool],
+        seconds: float,
+        act: Callable[[], Awaitable[Any]] | None = None,
+    ) -> None:
+        """Watches a collection from now on until `seen` (event, monotonic time) says True. Raises Problem.
+
+        What `act` causes is seen.
+        """
         version = (await self.send("GET", f"{path}?limit=1"))["metadata"]["resourceVersion"]
-        query = f"?watch=true&resourceVersion={version}&timeoutSeconds={int(seconds)}"
+        if act is not None:
+            await act()
         try:
-            async with asyncio.timeout(seconds), self._session.get(self._server + path + query) as response:
-                async for line in response.content:
-                    if seen(json.loads(line), time.monotonic()):
+            async with asyncio.timeout(seconds):
+                async for event in self.events(path, version, seconds):
+                    if seen(event, time.monotonic()):
                         return
         except TimeoutError as error:
             raise Problem(f"waited {seconds:.0f} s for {path} in vain") from error
         raise Problem(f"the watch of {path} ended")
+
+    async def events(self, path: str, version: str, seconds: float = 3600) -> AsyncIterator[Object]:
+        """A watch of a collection from a resourceVersion on."""
+        query = f"?watch=true&resourceVersion={version}&timeoutSeconds={int(seconds)}"
+        async with self._session.get(self._server + path + query) as response:
+            async for line in response.content:
+                yield json.loads(line)
 
 
 @asynccontextmanager

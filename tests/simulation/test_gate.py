@@ -1,0 +1,51 @@
+"""The performance gate: what a Swarm's life costs in counted things, each within its range.
+
+Counts, not seconds: where a machine is busy, more of the pods' stages are seen, and there is a status or a pass more,
+but no multiple of anything. The range of all requests is narrower than a quarter above what was measured on a machine
+with a load of 20 on its two cores, so that a slowdown of 25 % does not fit into it.
+"""
+
+from hack.simulation.api import connect
+from hack.simulation.plane import Plane, provide_volumes, remove_volumes
+from tests.simulation.life import Life, Measures, Starter
+
+SWARMS = 6
+#: Of one Swarm of one Node with three rollout pods, without Lease and watches: at least and at most. Ten objects are
+#: made for it, and Node and Swarm each say once that they are Ready: twelve requests, where nothing else is seen.
+BUDGET: dict[str, tuple[float, float]] = {
+    "create: create": (10, 10),
+    "create: status writes": (2, 5),
+    "create: requests": (12, 15.5),
+    "scale: requests": (8, 15),
+    "suspend: requests": (6, 11),
+    "resume: requests": (4, 10),
+    "delete: requests": (0, 3),
+    "life: requests": (34, 50),
+    "life: status writes": (9, 20),
+    "life: passes": (20, 90),
+}
+
+
+def exceeded(found: Measures) -> set[str]:
+    """What is outside its range."""
+    return {name for name, (least, most) in BUDGET.items() if not least <= found.get(name, 0) <= most}
+
+
+async def _life(plane: Plane, start: Starter, namespace: str, module: str = "kubeswarm_operator") -> Measures:
+    operator = start(module)
+    async with connect(plane.layout) as api:
+        await provide_volumes(api, SWARMS)
+        try:
+            return await Life(plane, api, operator, namespace, SWARMS).measure()
+        finally:
+            await remove_volumes(api)
+
+
+async def test_a_life_costs_no_more_than_its_budget(plane: Plane, start: Starter) -> None:
+    found = await _life(plane, start, "gate")
+    assert not exceeded(found), found
+
+
+async def test_a_planted_slowdown_of_a_quarter_fails(plane: Plane, start: Starter) -> None:
+    found = await _life(plane, start, "slowed", "tests.simulation.slowed")
+    assert "life: requests" in exceeded(found), found

@@ -1,0 +1,46 @@
+"""The machine's runs, in `make soak`: five hundred steps that are always the same, and ten thousand random ones."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from hack.simulation.plane import Plane
+from tests.simulation.machine import Machine, described
+from tests.simulation.world import world
+
+
+def _run(plane: Plane, folder: Path, machines: int, steps: int, derandomize: bool) -> None:
+    # A failure is told with all that was done: looking for a shorter one would take hours, each step being real.
+    chosen = settings(
+        max_examples=machines + 1,  # hypothesis begins with a trivial one
+        stateful_step_count=steps,
+        deadline=None,
+        derandomize=derandomize,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+        report_multiple_bugs=False,
+    )
+    before = Machine.steps
+    with world(plane, folder) as made:
+        Machine.world = made
+        try:
+            run_state_machine_as_test(Machine, settings=chosen)
+        except Exception as error:  # of a repetition, which ends at once: what was found first is what counts
+            raise AssertionError(Machine.failed or str(error)) from error
+        print(
+            f"{Machine.steps - before} steps: {described(Machine.seen)}; faults met: {made.met}; starts: {made.starts}"
+        )
+    assert Machine.steps - before >= machines * steps
+
+
+@pytest.mark.soak
+def test_ends_where_the_specs_say_in_500_steps(plane: Plane, tmp_path: Path) -> None:
+    _run(plane, tmp_path, machines=10, steps=50, derandomize=True)
+
+
+@pytest.mark.soak
+def test_ends_where_the_specs_say_in_10000_steps(plane: Plane, tmp_path: Path) -> None:
+    _run(plane, tmp_path, machines=200, steps=50, derandomize=False)
