@@ -17,7 +17,6 @@ from kubeswarm_contracts import Account, deployment
 from kubeswarm_contracts.deploy import DEVELOPMENT_KEY, deploy
 from kubeswarm_operator.exchange import Keyring, admin_credentials
 from tests.chain.conftest import ETHER, Anvil
-from tests.chain.run_log.conftest import Indexer
 from tests.cluster.conftest import SYSTEM, Starter
 from tests.cluster.control_plane import ControlPlane, until
 from tests.cluster.manifests import swarm
@@ -79,23 +78,6 @@ def test_creates_the_swarm_on_chain_and_funds_keys(
     config = cluster.get(namespace, "configmap", "light-0-config")
     assert config and swarm_id in config["data"]["node.json"]
     assert deployment(31337).resolver in config["data"]["node.json"]
-
-
-def test_status_comes_from_the_indexer_where_there_is_one(
-    cluster: ControlPlane, namespace: str, start: Starter, anvil: Anvil, account: Path, tmp_path: Path
-) -> None:
-    indexer = Indexer(anvil.url, f"sqlite:///{tmp_path / 'log.db'}", tmp_path / "indexer.log")
-    try:
-        indexer.ready()
-        start(chain=_chain(anvil.url, account), indexer={"url": indexer.url})
-        cluster.apply(swarm(namespace, nodes=1))
-        until(lambda: _reason(cluster, namespace, "ChainSynced", "Synced"), 60, "ChainSynced, by the log")
-        swarm_id = _status(cluster, namespace, "swarm", "light")["swarmId"]
-        assert indexer.get(f"/v1/runs/{swarm_id}").json()["policy"] == "open"
-    finally:
-        indexer.stop()
-    synced = until(lambda: _reason(cluster, namespace, "ChainSynced", "ChainUnreachable"), 30, "the reason")
-    assert "check indexer.url" in synced["message"]
 
 
 def test_works_without_the_chain_and_catches_up(
