@@ -16,7 +16,7 @@ from kubeswarm_workers.report import Report
 from kubeswarm_workers.rollout.pool import Pool, Weights
 from kubeswarm_workers.rollout.sampling import EngineSpec
 from kubeswarm_workers.text import Text
-from kubeswarm_workers.weights import policy_digest
+from kubeswarm_workers.weights import frozen, policy_digest
 
 log = logging.getLogger(__name__)
 NO_ADDRESS: Address = "0x" + "00" * 20
@@ -81,9 +81,9 @@ class Node:
         policy = self.learner.policy
         probe = list(self.probe)
         tolerance = PROBE_TOLERANCE[str(policy.dtype).removeprefix("torch.")]
-        self.pool.sync(
-            Weights(self.model_digest(), policy.packed, probe, self.learner.sequence_logprobs(probe), tolerance)
-        )
+        # Where rollouts are sampled beside an update, an engine may be replaced when the learner has moved on.
+        pack = frozen(policy.packed) if self.config.training.asynchronous.max_staleness else policy.packed
+        self.pool.sync(Weights(self.model_digest(), pack, probe, self.learner.sequence_logprobs(probe), tolerance))
 
 
 def engine_spec(config: NodeConfig, learner: Learner) -> EngineSpec:

@@ -1,8 +1,8 @@
 """Weights as they travel from the learner to the engines, and the digest that both must agree on."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -39,6 +39,20 @@ class Packed:
         hasher = hashlib.sha256(header)
         hasher.update(self.data.data)
         return hasher.digest()
+
+
+def frozen(pack: Callable[[bool], Iterator[Packed]]) -> Callable[[bool], Iterator[Packed]]:
+    """What `pack(changed_only)` gives now, whatever becomes of the policy: an engine that is replaced while an update
+    is computed needs the weights before it. Costs a copy of the tensors that updates touch; the others are shared.
+    """
+    touched = {each.name: replace(each, data=each.data.copy()) for each in pack(True)}
+
+    def again(changed_only: bool) -> Iterator[Packed]:
+        if changed_only:
+            return iter(touched.values())
+        return (touched.get(each.name, each) for each in pack(False))
+
+    return again
 
 
 def policy_digest(digests: Mapping[str, bytes]) -> bytes:

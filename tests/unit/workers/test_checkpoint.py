@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from kubeswarm_workers.learn.batch import Row, Sample
 from kubeswarm_workers.learn.export import export, exported_round
 from kubeswarm_workers.learn.model import Policy
 from kubeswarm_workers.learn.step import Learner
-from kubeswarm_workers.weights import Packed, policy_digest
+from kubeswarm_workers.weights import Packed, frozen, policy_digest
 
 
 def tensors(value: float) -> dict[str, dict[str, torch.Tensor]]:
@@ -161,6 +162,20 @@ def test_a_restored_learner_goes_on_bit_for_bit(tiny_model: Path, tmp_path: Path
     assert [second.update(rows(), 1).loss.hex() for _ in range(2)] == expected
     assert torch.equal(torch.rand(3), noise)
     assert digest(second) == digest(first)
+
+
+@pytest.mark.parametrize("lora", [None, Lora(rank=4, alpha=8)])
+def test_frozen_weights_stay_while_the_policy_is_updated(tiny_model: Path, lora: Lora | None) -> None:
+    learner = Learner(Policy(tiny_model, lora, seed=3), Algorithm(), Rollout())
+
+    def digests(pack: Callable[[bool], Iterator[Packed]], changed_only: bool) -> dict[str, bytes]:
+        return {each.name: each.digest() for each in pack(changed_only)}
+
+    before = {changed_only: digests(learner.policy.packed, changed_only) for changed_only in (False, True)}
+    pack = frozen(learner.policy.packed)
+    learner.update(rows(), 1)
+    for changed_only in (False, True):
+        assert digests(pack, changed_only) == before[changed_only] != digests(learner.policy.packed, changed_only)
 
 
 def test_the_exported_model_is_the_digested_policy(tiny_model: Path, tmp_path: Path) -> None:
