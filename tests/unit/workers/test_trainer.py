@@ -17,7 +17,6 @@ from kubeswarm_workers.place import Place
 from tests.unit.workers import kills, trainers
 from tests.unit.workers.conftest import SPELLING
 from tests.unit.workers.kills import Kill
-from tests.unit.workers.test_turns import GUESS
 
 pytestmark = pytest.mark.engine
 ROUNDS = 4
@@ -256,10 +255,27 @@ def test_more_rounds_later_go_on_where_it_ended(
     assert trainers.records(place) == trainers.records(undisturbed[0])
 
 
+#: A talk that goes on as long as it may, with rewards that differ.
+TALK = """
+from zlib import crc32
+
+def rows():
+    return [{"prompt": f"spell {number} backward", "number": number} for number in range(40)]
+
+def step(messages, number):
+    return f"Again, with {len(messages)} more."
+
+def reward(prompts, completions, number):
+    return [crc32(turns[-1]["content"].encode()) % 100 / 100 for turns in completions]
+"""
+
+
 def test_episodes_of_several_turns(tiny_model: Path, tmp_path: Path) -> None:
     """Learner and sampler agree on the sampled tokens, with the environment's words between them."""
     place = trainers.fresh_place(tmp_path)
-    trainers.configure(place, tiny_model, GUESS, 2, turns=3)
+    (tmp_path / "talk.py").write_text(TALK)
+    environment = {"python": {"code": {"file": str(tmp_path / "talk.py")}, "step": "step"}}
+    trainers.configure(place, tiny_model, environment, 2, turns=3)
     with trainers.running(place, "trainer", place.root / "log") as trainer:
         trainer.wait_for("training complete")
         gaps = [entry["mismatch"]["local"]["gap"] for entry in trainer.entries("round finished")]
@@ -272,7 +288,7 @@ def test_episodes_of_several_turns(tiny_model: Path, tmp_path: Path) -> None:
         for stored_group in stored.read(place.stored_rounds, round).own
         for each in stored_group.group.completions
     ]
-    assert sum(bool(each.given) for each in completions) > 16
+    assert any(each.given for each in completions), "no answer ended before it was cut off"
     assert sample(metrics, "kubeswarm_trainer_tokens_total") == sum(sum(each.sampled) for each in completions)
 
 
