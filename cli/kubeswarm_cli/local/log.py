@@ -87,8 +87,14 @@ def points(data: Path) -> Iterator[Point]:
     measured: dict[int, dict[str, float]] = {}
     if held_out.exists():
         for each in json.loads(held_out.read_bytes()):
-            parts = {f"held_out/{key}": value for key, value in each.items() if key != "round" and value is not None}
-            measured[each["round"]] = parts
+            number, tasks = each.pop("round"), each.pop("tasks", {})
+            means = {"held_out": each} | {f"held_out/{task}": of_task for task, of_task in tasks.items()}
+            measured[number] = {
+                f"{group}/{name}": float(value)
+                for group, values in means.items()
+                for name, value in values.items()
+                if value is not None
+            }
     reports = finished_rounds(history.read_bytes(), ALL_ROUNDS) if history.exists() else []
     if reports and 0 in measured:
         yield Point(0, datetime.fromisoformat(reports[0].finished).timestamp(), measured[0])

@@ -50,7 +50,8 @@ def volume(tmp_path: Path) -> Path:
     lines = [json.dumps(report.to_json()) for report in rounds]
     (data / names.HISTORY).write_text("\n".join([*lines, '{"round": 3, "rew']))
     measured = {"items": 4, "reward": 0.3, "exact": None, "reward_error": 0.1, "exact_error": 0.0}
-    (data / names.HELD_OUT).write_text(json.dumps([{"round": number, **measured} for number in (0, 2)]))
+    held_out = [{"round": number, **measured, "tasks": {"sums": measured}} for number in (0, 2)]
+    (data / names.HELD_OUT).write_text(json.dumps(held_out))
     return data
 
 
@@ -111,7 +112,7 @@ def test_the_loggers_own_package_reads_what_was_measured(
         for name, value in point.values.items():
             expected.setdefault(name, []).append((point.round, round(value, 6)))
     assert read == expected
-    assert expected["held_out/reward"] == [(0, 0.3), (2, 0.3)]
+    assert expected["held_out/reward"] == expected["held_out/sums/reward"] == [(0, 0.3), (2, 0.3)]
     assert expected["tasks/sums/strict"] == [(1, 0.5), (2, 0.5)]
     assert expected["meters/mismatch/local/gap"] == [(1, 1e-6), (2, 1e-6)]
 
