@@ -84,8 +84,6 @@ def test_the_guide_from_its_first_to_its_last_command(tmp_path: Path) -> None:
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     [node] = result["nodes"]
     assert result["complete"] and node["rounds"] == 3
-    gaps = [report["meters"]["mismatch.local.gap"] for report in node["history"]]
-    assert max(gaps) < 1e-4  # several turns: learner and sampler agree on what was sampled
     [line] = [line for line in printed.splitlines() if line.startswith("{") and '"completion"' in line]
     assert set(json.loads(line)["components"]) == {"reward", "strict", "tried"}
     assert list((tmp_path / "logs").glob("run/guess-0/events.*"))
