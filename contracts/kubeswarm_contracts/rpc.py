@@ -46,9 +46,8 @@ class Rpc:
 
     def __init__(self, url: str) -> None:
         self.name = endpoint_name("chain.url", url)
-        self._provider = HTTPProvider(
-            url, request_kwargs={"timeout": (CONNECT_SECONDS, READ_SECONDS)}, exception_retry_configuration=None
-        )
+        self._url = url
+        self._provider = self._connect()
 
     def request(self, method: str, *params: Any) -> Any:
         """The result of one request.
@@ -88,7 +87,13 @@ class Rpc:
             results += [self._result(response) for response in responses]
         return results
 
+    def _connect(self) -> HTTPProvider:
+        return HTTPProvider(
+            self._url, request_kwargs={"timeout": (CONNECT_SECONDS, READ_SECONDS)}, exception_retry_configuration=None
+        )
+
     def _unreachable(self, error: Exception) -> ChainUnreachable:
+        self._provider = self._connect()  # a connection that was kept may lead to what is no chain any more
         cause = type(error).__name__
         if isinstance(error, requests.HTTPError) and error.response is not None:
             cause = f"HTTP status {error.response.status_code}"
