@@ -71,7 +71,10 @@ def test_creates_the_swarm_on_chain_and_funds_keys(
     swarm_id = _status(cluster, namespace, "swarm", "light")["swarmId"]
     found = anvil.chain.swarm(swarm_id)
     assert found is not None and found.policy == "open"
-    node_ids = [_status(cluster, namespace, "swarmnode", f"light-{index}")["nodeId"] for index in range(2)]
+    node_ids = [
+        until(lambda name=f"light-{index}": _status(cluster, namespace, "swarmnode", name).get("nodeId"), 20, "nodeId")
+        for index in range(2)
+    ]
     assert len(set(node_ids)) == 2
     for node_id in node_ids:
         until(lambda key=node_id: anvil.chain.balance(key) == ETHER // 20, 20, "the key's target")
