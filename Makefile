@@ -9,6 +9,8 @@ UV := $(shell command -v uv 2>/dev/null || echo $(BUILD)/tools/bin/uv)
 VENV := .venv
 RUN := $(VENV)/bin
 PYTEST := $(RUN)/python -m pytest
+# Two processes, a file each at a time: most tests wait for something. Not for what measures, or fills the machine alone.
+SPREAD := OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadfile
 export UV_PYTHON_DOWNLOADS ?= never
 export HF_HUB_OFFLINE ?= 1
 export VLLM_NO_USAGE_STATS ?= 1
@@ -58,7 +60,7 @@ test: check test-unit test-contracts verify test-cluster test-simulation test-e2
 
 .PHONY: test-unit
 test-unit: setup  ## Pure functions, workers with real torch, Ray, vLLM and NATS
-	$(PYTEST) tests/unit tests/boundary -m 'not engine'
+	$(SPREAD) tests/unit tests/boundary -m 'not engine'
 	# what starts engines comes last, each file in a process of its own: Ray is one a process
 	$(PYTEST) tests/unit/workers/test_pool.py -m engine
 	$(PYTEST) tests/unit/workers/test_trainer.py -m engine
@@ -67,7 +69,7 @@ test-unit: setup  ## Pure functions, workers with real torch, Ray, vLLM and NATS
 .PHONY: test-contracts
 test-contracts: setup eas-sdk  ## Foundry tests, then the Python client and the attestor against anvil
 	$(MAKE) -C contracts test
-	$(PYTEST) tests/chain
+	$(SPREAD) tests/chain
 
 .PHONY: eas-sdk
 eas-sdk: tests/chain/eas/node_modules/.package-lock.json
@@ -90,7 +92,7 @@ test-postgres: setup  ## The indexer on a real PostgreSQL server
 .PHONY: test-cluster
 test-cluster: setup  ## Admission and the operator against a real API server
 	$(MAKE) -C contracts node_modules/.package-lock.json  # anvil
-	$(PYTEST) tests/cluster
+	$(SPREAD) tests/cluster
 
 .PHONY: test-simulation
 test-simulation: setup  ## Counted costs of a Swarm's life against their budget, on an API server with kwok's nodes

@@ -34,6 +34,6 @@ def test_the_visitor_trains_the_swarms_model_on_the_swarms_task() -> None:
     swarm, node = load("swarm.yaml"), load("node-with-rollout-pod.yaml")
     assert node["spec"]["swarm"] == {"name": swarm["metadata"]["name"]}
     assert node["spec"]["index"] >= swarm["spec"]["nodes"]
-    for part in ("model", "environment"):
-        assert node["spec"][part] == swarm["spec"][part]
+    assert node["spec"]["model"] == swarm["spec"]["model"]
+    assert node["spec"]["environment"]["reasoningGym"] == swarm["spec"]["environment"]["reasoningGym"]
     assert node["spec"]["rollout"]["workers"] == 1

@@ -17,7 +17,8 @@ from hack.cluster.settings import COUNTED
 from kubeswarm_operator.permissions import OWN_RULES, WATCHED_RULES, Rule
 from tests.cluster.control_plane import ROOT, ControlPlane, OperatorProcess, until
 
-PORT_OFFSETS = 1000
+#: Which of the two processes this is that the tests are spread over: their ports lie apart.
+HALF = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 2
 SYSTEM = COUNTED
 _serial = itertools.count(1)
 
@@ -27,7 +28,7 @@ def cluster() -> Iterator[ControlPlane]:
     """The control plane, with the CRDs and the operator's service account in it."""
     state = Path(tempfile.mkdtemp(prefix="kubeswarm-control-plane-"))  # pytest's own may go while others run
     hack = [sys.executable, "-m", "hack.cluster"]
-    offset = secrets.randbelow(PORT_OFFSETS) * 10 + 1000  # several sessions may run on one machine
+    offset = 1000 + 100 * (2 * secrets.randbelow(50) + HALF)  # several sessions may run on one machine
     environment = {**os.environ, "KUBESWARM_STATE": str(state), "KUBESWARM_PORT_OFFSET": str(offset)}
     try:
         subprocess.run([*hack, "up", "--profile", "control-plane"], cwd=ROOT, env=environment, check=True)
@@ -104,7 +105,7 @@ def start(cluster: ControlPlane, operator_kubeconfig: Path, namespace: str, tmp_
         }
         path.write_text(yaml.safe_dump(settings))
         log = tmp_path / f"operator-{number}.log"
-        operator = OperatorProcess(kubeconfig, path, log, f"operator-{number}", 19000 + number % 900)
+        operator = OperatorProcess(kubeconfig, path, log, f"operator-{number}", 22000 + 450 * HALF + number % 450)
         running.append(operator)
         if leads:
             until(operator.leads, 30, f"operator leads; its log: {log.read_text()[-2000:]}")
