@@ -9,7 +9,7 @@ from kubeswarm_api.base import Model
 from kubeswarm_api.encoding import from_hex, to_hex
 from kubeswarm_api.records import Address, Digest
 from kubeswarm_contracts.abi import interface
-from kubeswarm_contracts.chain import NOBODY, Chain
+from kubeswarm_contracts.chain import NOBODY, POLICIES, Chain
 from kubeswarm_contracts.errors import ChainRejected
 from kubeswarm_contracts.transactor import Transactor, TxResult
 
@@ -17,6 +17,7 @@ UNITS: tuple[Literal["round", "millionTokens"], ...] = ("round", "millionTokens"
 #: As Treasury.SETTLING_PERIOD, in seconds.
 SETTLING_PERIOD = 30 * 86400
 
+_SWARMS = interface("SwarmRegistry")
 _TREASURY = interface("Treasury")
 
 
@@ -82,10 +83,16 @@ class Treasury:
         return Pool(id=pool_id, owner=owner, terms=terms, escrow=escrow, opened_at=opened, stopped_at=stopped or None)
 
     def pools(self, swarm_id: Digest, from_block: int = 0) -> list[Pool]:
-        """The pools of a swarm, in the order of their opening: its budget is what they hold. From the events."""
+        """All pools for a swarm, whoever opened them, in the order of their opening. From the events."""
         opened = self._chain.logs(self.address, [_TREASURY.topic("PoolOpened"), None, swarm_id], from_block)
         found = [self.pool(log["topics"][1]) for log in opened]
         return [pool for pool in found if pool is not None]
+
+    def budget(self, swarm_id: Digest) -> Pool | None:
+        """The pool that is a swarm's budget; None if it was created without one, or is not there."""
+        swarm = self._chain.swarm(swarm_id)
+        found = None if swarm is None else self.pool(pool_id(swarm.owner, from_hex(swarm_id)))
+        return found if found is not None and found.terms.swarm_id == swarm_id else None
 
     def settled_round(self, pool_id: Digest, node_id: Address) -> int:
         """The last round of a Node that was settled with a pool."""
@@ -100,13 +107,32 @@ class Treasury:
         topics = [_TREASURY.topic("RoundsSettled"), pool_id]
         return [_settled(log) for log in self._chain.logs(self.address, topics, from_block)]
 
+    def create_swarm(
+        self,
+        transactor: Transactor,
+        salt: bytes,
+        config: bytes,
+        terms: PoolTerms,
+        amount: int,
+        policy: Literal["open", "invited"] = "open",
+        uri: str = "",
+    ) -> TxResult | None:
+        """Creates the swarm `swarm_id(account.address, salt)`, which `terms` name, with `amount` as its budget.
+
+        Both at once or neither. Ether is sent along; a token the treasury must be allowed to take. None, and nothing
+        is sent, if the swarm is there already, with or without a budget. `salt`, `config`: 32 bytes each.
+        """
+        if self._chain.swarm(terms.swarm_id) is not None:
+            return None
+        no_stakes, budget = (NOBODY, 0), (self.address, _values(terms), amount)
+        call = _SWARMS.call("createFundedSwarm", salt, config, POLICIES.index(policy), no_stakes, uri, budget)
+        return transactor.call(self._chain.deployment.swarm_registry, call, amount if terms.token == NOBODY else 0)
+
     def open_pool(self, transactor: Transactor, salt: bytes, terms: PoolTerms) -> TxResult | None:
         """Opens the pool `pool_id(account, salt)`; None if it is there already. `salt`: 32 bytes."""
         if self.pool(pool_id(transactor.account.address, salt)) is not None:
             return None
-        unit = UNITS.index(terms.unit)
-        values = (from_hex(terms.swarm_id), terms.token, unit, terms.rate, terms.window, terms.verifier)
-        return self._send(transactor, "openPool", salt, values)
+        return self._send(transactor, "openPool", salt, _values(terms))
 
     def fund(self, transactor: Transactor, pool_id: Digest, amount: int, *, ether: bool) -> TxResult:
         """Puts money into a pool: `ether` sent along, or a token that the treasury was allowed to take."""
@@ -144,6 +170,12 @@ class Treasury:
 
     def _send(self, transactor: Transactor, function: str, *arguments: Any, value: int = 0) -> TxResult:
         return transactor.call(self.address, _TREASURY.call(function, *arguments), value)
+
+
+def _values(terms: PoolTerms) -> tuple[Any, ...]:
+    """As the contract takes them."""
+    unit = UNITS.index(terms.unit)
+    return from_hex(terms.swarm_id), terms.token, unit, terms.rate, terms.window, terms.verifier
 
 
 def _settled(log: dict[str, Any]) -> Settled:

@@ -157,7 +157,7 @@ contract Crowdfunding is PullPayments {
         if (campaign.cancelled || block.timestamp > campaign.terms.deadline) {
             revert NotRaising(campaignId);
         }
-        uint128 received = _receive(campaign.terms.token, amount).toUint128();
+        uint128 received = _receive(campaign.terms.token, msg.sender, amount).toUint128();
         pledges[campaignId][msg.sender] += received;
         campaign.raised += received;
         campaign.pledged += received;

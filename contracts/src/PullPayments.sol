@@ -63,15 +63,16 @@ abstract contract PullPayments is ReentrancyGuardTransient {
         emit Credited(token, account, amount);
     }
 
-    /// @dev To be called by functions that are `nonReentrant`, or a token's hook could change the balance in between.
-    function _receive(IERC20 token, uint256 amount) internal returns (uint256 received) {
+    /// @dev To be called by functions that are `nonReentrant`, or a token's hook could change the balance in between, and
+    /// only with a payer that asked for it. Ether is the caller's.
+    function _receive(IERC20 token, address payer, uint256 amount) internal returns (uint256 received) {
         if (address(token) == address(0)) {
             received = amount;
             _checkValue(amount);
         } else {
             _checkValue(0);
             uint256 before = token.balanceOf(address(this));
-            token.safeTransferFrom(msg.sender, address(this), amount);
+            token.safeTransferFrom(payer, address(this), amount);
             received = token.balanceOf(address(this)) - before;
         }
         if (received == 0) {

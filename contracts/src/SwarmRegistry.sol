@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {NodeRegistry} from "./NodeRegistry.sol";
 import {IStakes} from "./interfaces/IStakes.sol";
+import {ITreasury} from "./interfaces/ITreasury.sol";
 
 /// @title Swarms and who takes part in them
 /// @notice A swarm has an owner, a policy of joining and the digest of its configuration. Its whole history is in the
@@ -36,6 +37,14 @@ contract SwarmRegistry {
     struct StakeTerms {
         IStakes stakes;
         uint256 minimum;
+    }
+
+    /// @notice What a swarm has to spend from its first block on: `amount` in a pool of `treasury`, whose terms name the
+    /// swarm. What it pays never exceeds what was paid in.
+    struct Budget {
+        ITreasury treasury;
+        ITreasury.Terms terms;
+        uint256 amount;
     }
 
     /// @notice Longest `uri` of a swarm, in bytes.
@@ -72,8 +81,10 @@ contract SwarmRegistry {
     error NotInControl(uint256 nodeId, address caller);
     /// @notice The Node can't do this from where it stands in the swarm.
     error WrongStanding(bytes32 swarmId, uint256 nodeId, Standing standing);
-    /// @notice A swarm of the policy Staked names its stakes, by `createStakedSwarm`; others have none.
+    /// @notice A swarm of the policy Staked names its stakes and a minimum; others have neither.
     error InvalidStakeTerms(IStakes stakes, uint256 minimum);
+    /// @notice A swarm's budget names the swarm in its terms.
+    error BudgetOfAnotherSwarm(bytes32 swarmId, bytes32 named);
     /// @notice The Node has less at stake than the swarm asks for.
     error StakeTooLow(bytes32 swarmId, uint256 nodeId, uint256 stake, uint256 minimum);
     /// @notice The field has more bytes than this registry takes.
@@ -104,10 +115,7 @@ contract SwarmRegistry {
         external
         returns (bytes32 swarmId)
     {
-        if (policy == Policy.Staked) {
-            revert InvalidStakeTerms(IStakes(address(0)), 0);
-        }
-        return _create(salt, config, policy, uri);
+        return _create(salt, config, policy, StakeTerms(IStakes(address(0)), 0), uri);
     }
 
     /// @notice Creates a swarm that the sender owns, into which Nodes come by what they have at stake.
@@ -120,12 +128,31 @@ contract SwarmRegistry {
         external
         returns (bytes32 swarmId)
     {
-        if (address(terms.stakes) == address(0) || terms.minimum == 0) {
-            revert InvalidStakeTerms(terms.stakes, terms.minimum);
+        return _create(salt, config, Policy.Staked, terms, uri);
+    }
+
+    /// @notice Creates a swarm that the sender owns, with a budget: no block has the swarm without its money. Ether is sent
+    /// along; a token the treasury, not this registry, must be allowed to take.
+    /// @param salt As for `createSwarm`.
+    /// @param config As for `createSwarm`.
+    /// @param policy Who may join.
+    /// @param stakeTerms As for `createStakedSwarm`; all zero for another policy.
+    /// @param uri As for `createSwarm`.
+    /// @param budget What is put into escrow, where, and on what terms.
+    /// @return swarmId The swarm's id.
+    function createFundedSwarm(
+        bytes32 salt,
+        bytes32 config,
+        Policy policy,
+        StakeTerms calldata stakeTerms,
+        string calldata uri,
+        Budget calldata budget
+    ) external payable returns (bytes32 swarmId) {
+        swarmId = _create(salt, config, policy, stakeTerms, uri);
+        if (budget.terms.swarmId != swarmId) {
+            revert BudgetOfAnotherSwarm(swarmId, budget.terms.swarmId);
         }
-        swarmId = _create(salt, config, Policy.Staked, uri);
-        _stakeTerms[swarmId] = terms;
-        emit StakeRequired(swarmId, terms.stakes, terms.minimum);
+        budget.treasury.openBudget{value: msg.value}(msg.sender, budget.terms, budget.amount);
     }
 
     /// @notice Invites a Node, which need not be registered yet. An ejected Node may come back by this alone.
@@ -205,10 +232,14 @@ contract SwarmRegistry {
         return keccak256(abi.encode(owner, salt));
     }
 
-    function _create(bytes32 salt, bytes32 config, Policy policy, string calldata uri)
+    function _create(bytes32 salt, bytes32 config, Policy policy, StakeTerms memory terms, string calldata uri)
         private
         returns (bytes32 swarmId)
     {
+        bool staked = policy == Policy.Staked;
+        if ((address(terms.stakes) != address(0)) != staked || (terms.minimum != 0) != staked) {
+            revert InvalidStakeTerms(terms.stakes, terms.minimum);
+        }
         swarmId = swarmIdOf(msg.sender, salt);
         if (_swarms[swarmId].owner != address(0)) {
             revert SwarmAlreadyExists(swarmId);
@@ -216,6 +247,10 @@ contract SwarmRegistry {
         _checkLength("uri", bytes(uri).length, MAX_URI_LENGTH);
         _swarms[swarmId] = Swarm({owner: msg.sender, policy: policy, members: 0, config: config});
         emit SwarmCreated(swarmId, msg.sender, config, policy, uri);
+        if (staked) {
+            _stakeTerms[swarmId] = terms;
+            emit StakeRequired(swarmId, terms.stakes, terms.minimum);
+        }
     }
 
     function _existing(bytes32 swarmId) private view returns (Swarm storage swarm) {

@@ -4,6 +4,8 @@ pragma solidity ^0.8.28;
 import {NodeRegistry} from "./NodeRegistry.sol";
 import {PullPayments} from "./PullPayments.sol";
 import {RoundResolver} from "./RoundResolver.sol";
+import {SwarmRegistry} from "./SwarmRegistry.sol";
+import {ITreasury} from "./interfaces/ITreasury.sol";
 import {IVerifier} from "./interfaces/IVerifier.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
@@ -13,30 +15,11 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 /// @notice Anyone may open a pool for a swarm: money in escrow, and terms that never change. A Node settles its attestations
 /// one after the other, each once the pool's window has passed over it; what it earned is credited to the Node's owner, who
 /// fetches it by `claim`. The pool's owner can stop it for later rounds, but has to leave what was earned until then for
-/// the settling period, and gets only what remains.
+/// the settling period, and gets only what remains. A swarm's budget is the pool that its owner opened and paid into while
+/// creating it: its id follows from the swarm's.
 /// @dev Always: the balance is the sum of all escrows and of all credits. Rounding leaves dust in the escrow.
-contract Treasury is PullPayments {
+contract Treasury is PullPayments, ITreasury {
     using SafeCast for uint256;
-
-    /// @notice What a pool pays for: a round, or a million tokens sampled.
-    enum Unit {
-        Round,
-        MillionTokens
-    }
-
-    /// @notice A pool's terms.
-    struct Terms {
-        bytes32 swarmId;
-        /// Zero for ether.
-        IERC20 token;
-        Unit unit;
-        /// Reward for one unit, in the token's smallest part.
-        uint128 rate;
-        /// Seconds after its attestation in which a round can be disputed and is not paid.
-        uint32 window;
-        /// Who accepts attestations; zero where the swarm takes its Nodes' word.
-        IVerifier verifier;
-    }
 
     /// @notice A pool. `escrow` is what it can still pay; `stoppedAt` is zero while it runs.
     struct Pool {
@@ -60,6 +43,8 @@ contract Treasury is PullPayments {
     RoundResolver public immutable RESOLVER;
     /// @notice The identities of Nodes.
     NodeRegistry public immutable NODES;
+    /// @notice The swarms, whose registry opens their budgets.
+    SwarmRegistry public immutable SWARMS;
 
     uint256 private constant TOKENS_A_UNIT = 1_000_000;
 
@@ -93,6 +78,8 @@ contract Treasury is PullPayments {
     error PoolNotFound(bytes32 poolId);
     /// @notice Only the pool's owner may do this.
     error NotPoolOwner(bytes32 poolId, address caller);
+    /// @notice Only the swarm registry may do this.
+    error NotSwarmRegistry(address caller);
     /// @notice A pool pays something, after at most `MAX_WINDOW`.
     error InvalidTerms(uint128 rate, uint32 window);
     /// @notice The pool was stopped.
@@ -118,6 +105,7 @@ contract Treasury is PullPayments {
     constructor(RoundResolver resolver) {
         RESOLVER = resolver;
         NODES = resolver.NODES();
+        SWARMS = resolver.SWARMS();
     }
 
     /// @notice Opens a pool that the sender owns. Rounds attested from now on earn by its terms.
@@ -125,26 +113,22 @@ contract Treasury is PullPayments {
     /// @param terms The pool's terms.
     /// @return poolId The pool's id.
     function openPool(bytes32 salt, Terms calldata terms) external returns (bytes32 poolId) {
-        poolId = poolIdOf(msg.sender, salt);
-        if (_pools[poolId].owner != address(0)) {
-            revert PoolAlreadyExists(poolId);
+        return _open(msg.sender, salt, terms);
+    }
+
+    /// @inheritdoc ITreasury
+    /// @dev The owner called the registry, which lets nobody speak for another: so its allowance may be used.
+    function openBudget(address owner, Terms calldata terms, uint256 amount)
+        external
+        payable
+        nonReentrant
+        returns (bytes32 poolId)
+    {
+        if (msg.sender != address(SWARMS)) {
+            revert NotSwarmRegistry(msg.sender);
         }
-        if (terms.rate == 0 || terms.window > MAX_WINDOW) {
-            revert InvalidTerms(terms.rate, terms.window);
-        }
-        _pools[poolId] = Pool({
-            owner: msg.sender,
-            openedAt: uint64(block.timestamp),
-            token: terms.token,
-            stoppedAt: 0,
-            verifier: terms.verifier,
-            unit: terms.unit,
-            window: terms.window,
-            rate: terms.rate,
-            escrow: 0,
-            swarmId: terms.swarmId
-        });
-        emit PoolOpened(poolId, terms.swarmId, msg.sender, terms);
+        poolId = _open(owner, terms.swarmId, terms);
+        _fund(poolId, owner, amount);
     }
 
     /// @notice Puts money into a pool. Anyone may; what remains in the end is the pool's owner's.
@@ -155,9 +139,7 @@ contract Treasury is PullPayments {
         if (pool.stoppedAt != 0) {
             revert PoolIsStopped(poolId, pool.stoppedAt);
         }
-        uint256 received = _receive(pool.token, amount);
-        pool.escrow += received.toUint128();
-        emit PoolFunded(poolId, msg.sender, received);
+        _fund(poolId, msg.sender, amount);
     }
 
     /// @notice Settles the rounds of one attestation: credits what they earned to the Node's owner. Rounds of an earlier
@@ -234,6 +216,36 @@ contract Treasury is PullPayments {
     /// @notice The id that `openPool` gives this owner's pool with this salt.
     function poolIdOf(address owner, bytes32 salt) public pure returns (bytes32) {
         return keccak256(abi.encode(owner, salt));
+    }
+
+    function _open(address owner, bytes32 salt, Terms calldata terms) private returns (bytes32 poolId) {
+        poolId = poolIdOf(owner, salt);
+        if (_pools[poolId].owner != address(0)) {
+            revert PoolAlreadyExists(poolId);
+        }
+        if (terms.rate == 0 || terms.window > MAX_WINDOW) {
+            revert InvalidTerms(terms.rate, terms.window);
+        }
+        _pools[poolId] = Pool({
+            owner: owner,
+            openedAt: uint64(block.timestamp),
+            token: terms.token,
+            stoppedAt: 0,
+            verifier: terms.verifier,
+            unit: terms.unit,
+            window: terms.window,
+            rate: terms.rate,
+            escrow: 0,
+            swarmId: terms.swarmId
+        });
+        emit PoolOpened(poolId, terms.swarmId, owner, terms);
+    }
+
+    function _fund(bytes32 poolId, address payer, uint256 amount) private {
+        Pool storage pool = _pools[poolId];
+        uint256 received = _receive(pool.token, payer, amount);
+        pool.escrow += received.toUint128();
+        emit PoolFunded(poolId, payer, received);
     }
 
     function _checkTime(Pool storage pool, uint64 time) private view {

@@ -6,6 +6,8 @@ import {RoundRecord} from "../src/RoundRecord.sol";
 import {RoundResolver} from "../src/RoundResolver.sol";
 import {SwarmRegistry} from "../src/SwarmRegistry.sol";
 import {Treasury} from "../src/Treasury.sol";
+import {IStakes} from "../src/interfaces/IStakes.sol";
+import {ITreasury} from "../src/interfaces/ITreasury.sol";
 import {IVerifier} from "../src/interfaces/IVerifier.sol";
 import {Fixture} from "./harness/Fixture.sol";
 import {Token} from "./harness/Tokens.sol";
@@ -51,6 +53,23 @@ contract GasTest is Fixture {
         VM.prank(key);
         swarms.quit(other, nodeId);
         _keep("quit", _used(), 1);
+    }
+
+    function test_gas_createFundedSwarm() public {
+        VM.deal(key, 1e18);
+        SwarmRegistry.StakeTerms memory none = SwarmRegistry.StakeTerms(IStakes(address(0)), 0);
+        ITreasury.Terms memory terms = ITreasury.Terms({
+            swarmId: swarms.swarmIdOf(key, "other"),
+            token: IERC20(address(0)),
+            unit: ITreasury.Unit.Round,
+            rate: 1000,
+            window: 0,
+            verifier: IVerifier(address(0))
+        });
+        SwarmRegistry.Budget memory budget = SwarmRegistry.Budget(treasury, terms, 1e18);
+        VM.prank(key);
+        swarms.createFundedSwarm{value: 1e18}("other", CONFIG, SwarmRegistry.Policy.Open, none, "", budget);
+        _keep("create_funded_swarm", _used(), 1);
     }
 
     function test_gas_attest() public {
@@ -127,10 +146,10 @@ contract GasTest is Fixture {
 
     /// @dev The first claim of an account that holds nothing yet, and the next one, each of one settled attestation.
     function _keepClaims(string memory suffix, IERC20 token) private {
-        Treasury.Terms memory terms = Treasury.Terms({
+        ITreasury.Terms memory terms = ITreasury.Terms({
             swarmId: swarmId,
             token: token,
-            unit: Treasury.Unit.Round,
+            unit: ITreasury.Unit.Round,
             rate: 1000,
             window: 0,
             verifier: IVerifier(address(0))

@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {PullPayments} from "../src/PullPayments.sol";
 import {RoundResolver} from "../src/RoundResolver.sol";
 import {Treasury} from "../src/Treasury.sol";
+import {ITreasury} from "../src/interfaces/ITreasury.sol";
 import {IVerifier} from "../src/interfaces/IVerifier.sol";
 import {NoReceiver, Verifier} from "./harness/Doubles.sol";
 import {Fixture} from "./harness/Fixture.sol";
@@ -35,7 +36,7 @@ contract TreasuryTest is Fixture {
     }
 
     function test_openPool() public {
-        Treasury.Terms memory terms = _terms(ETHER, Treasury.Unit.MillionTokens, IVerifier(address(0)));
+        ITreasury.Terms memory terms = _terms(ETHER, ITreasury.Unit.MillionTokens, IVerifier(address(0)));
         bytes32 expected = keccak256(abi.encode(SPONSOR, SALT));
         VM.expectEmit(address(treasury));
         emit Treasury.PoolOpened(expected, swarmId, SPONSOR, terms);
@@ -46,7 +47,7 @@ contract TreasuryTest is Fixture {
         VM.assertEq(pool.owner, SPONSOR);
         VM.assertEq(pool.swarmId, swarmId);
         VM.assertEq(address(pool.token), address(0));
-        VM.assertEq(uint256(pool.unit), uint256(Treasury.Unit.MillionTokens));
+        VM.assertEq(uint256(pool.unit), uint256(ITreasury.Unit.MillionTokens));
         VM.assertEq(pool.rate, RATE);
         VM.assertEq(pool.window, WINDOW);
         VM.assertEq(address(pool.verifier), address(0));
@@ -60,11 +61,11 @@ contract TreasuryTest is Fixture {
         bytes32 poolId = _etherPool();
         VM.prank(SPONSOR);
         VM.expectRevert(abi.encodeWithSelector(Treasury.PoolAlreadyExists.selector, poolId));
-        treasury.openPool(SALT, _terms(ETHER, Treasury.Unit.Round, IVerifier(address(0))));
+        treasury.openPool(SALT, _terms(ETHER, ITreasury.Unit.Round, IVerifier(address(0))));
     }
 
     function test_openPool_withoutRateOrWithALongWindowReverts() public {
-        Treasury.Terms memory terms = _terms(ETHER, Treasury.Unit.Round, IVerifier(address(0)));
+        ITreasury.Terms memory terms = _terms(ETHER, ITreasury.Unit.Round, IVerifier(address(0)));
         terms.rate = 0;
         VM.expectRevert(abi.encodeWithSelector(Treasury.InvalidTerms.selector, 0, WINDOW));
         treasury.openPool(SALT, terms);
@@ -95,7 +96,7 @@ contract TreasuryTest is Fixture {
         treasury.fund{value: 4}(poolId, 5);
         Token token = new Token();
         VM.prank(SPONSOR);
-        poolId = treasury.openPool("other", _terms(token, Treasury.Unit.Round, IVerifier(address(0))));
+        poolId = treasury.openPool("other", _terms(token, ITreasury.Unit.Round, IVerifier(address(0))));
         VM.prank(SPONSOR);
         VM.expectRevert(abi.encodeWithSelector(PullPayments.WrongValue.selector, 0, 5));
         treasury.fund{value: 5}(poolId, 5);
@@ -151,7 +152,7 @@ contract TreasuryTest is Fixture {
     function test_fund_tokenThatRefusesReverts() public {
         RefusingToken token = new RefusingToken();
         VM.prank(SPONSOR);
-        bytes32 poolId = treasury.openPool(SALT, _terms(token, Treasury.Unit.Round, IVerifier(address(0))));
+        bytes32 poolId = treasury.openPool(SALT, _terms(token, ITreasury.Unit.Round, IVerifier(address(0))));
         VM.prank(SPONSOR);
         VM.expectRevert(abi.encodeWithSelector(SafeERC20.SafeERC20FailedOperation.selector, token));
         treasury.fund(poolId, 5);
@@ -160,7 +161,7 @@ contract TreasuryTest is Fixture {
     function test_fund_tokenThatMovesNothingReverts() public {
         EmptyToken token = new EmptyToken();
         VM.prank(SPONSOR);
-        bytes32 poolId = treasury.openPool(SALT, _terms(token, Treasury.Unit.Round, IVerifier(address(0))));
+        bytes32 poolId = treasury.openPool(SALT, _terms(token, ITreasury.Unit.Round, IVerifier(address(0))));
         VM.prank(SPONSOR);
         VM.expectRevert(abi.encodeWithSelector(PullPayments.NothingReceived.selector, token));
         treasury.fund(poolId, 5);
@@ -202,7 +203,7 @@ contract TreasuryTest is Fixture {
 
     function testFuzz_settle_paysByTheToken(uint64 tokens, uint96 rate) public {
         VM.assume(rate != 0);
-        Treasury.Terms memory terms = _terms(ETHER, Treasury.Unit.MillionTokens, IVerifier(address(0)));
+        ITreasury.Terms memory terms = _terms(ETHER, ITreasury.Unit.MillionTokens, IVerifier(address(0)));
         terms.rate = rate;
         bytes32 poolId = _open(terms);
         VM.deal(SPONSOR, type(uint128).max);
@@ -256,7 +257,7 @@ contract TreasuryTest is Fixture {
     }
 
     function test_settle_inAnotherSwarmsPoolReverts() public {
-        Treasury.Terms memory terms = _terms(ETHER, Treasury.Unit.Round, IVerifier(address(0)));
+        ITreasury.Terms memory terms = _terms(ETHER, ITreasury.Unit.Round, IVerifier(address(0)));
         terms.swarmId = "other";
         bytes32 poolId = _open(terms);
         RoundResolver.Rounds memory batch = _rounds(swarmId, nodeId, 1, 4, ROOT);
@@ -370,7 +371,7 @@ contract TreasuryTest is Fixture {
 
     function test_verifier_nothingIsPaidBeforeItDecides() public {
         Verifier verifier = new Verifier();
-        bytes32 poolId = _open(_terms(ETHER, Treasury.Unit.Round, verifier));
+        bytes32 poolId = _open(_terms(ETHER, ITreasury.Unit.Round, verifier));
         _fundEther(poolId, 1000);
         RoundResolver.Rounds memory batch = _rounds(swarmId, nodeId, 1, 4, ROOT);
         bytes32 uid = _attest(key, batch);
@@ -384,8 +385,8 @@ contract TreasuryTest is Fixture {
 
     function testFuzz_verifier_isPaidNoMoreThanWasAttested(uint64 rounds, uint64 tokens, bool byTokens) public {
         Verifier verifier = new Verifier();
-        Treasury.Terms memory terms =
-            _terms(ETHER, byTokens ? Treasury.Unit.MillionTokens : Treasury.Unit.Round, verifier);
+        ITreasury.Terms memory terms =
+            _terms(ETHER, byTokens ? ITreasury.Unit.MillionTokens : ITreasury.Unit.Round, verifier);
         terms.rate = 1e6;
         bytes32 poolId = _open(terms);
         _fundEther(poolId, 1e30);
@@ -455,18 +456,23 @@ contract TreasuryTest is Fixture {
         VM.assertEq(token.balanceOf(key), 400);
     }
 
-    function _terms(IERC20 token, Treasury.Unit unit, IVerifier verifier) private view returns (Treasury.Terms memory) {
-        return
-            Treasury.Terms({swarmId: swarmId, token: token, unit: unit, rate: RATE, window: WINDOW, verifier: verifier});
+    function _terms(IERC20 token, ITreasury.Unit unit, IVerifier verifier)
+        private
+        view
+        returns (ITreasury.Terms memory)
+    {
+        return ITreasury.Terms({
+            swarmId: swarmId, token: token, unit: unit, rate: RATE, window: WINDOW, verifier: verifier
+        });
     }
 
-    function _open(Treasury.Terms memory terms) private returns (bytes32) {
+    function _open(ITreasury.Terms memory terms) private returns (bytes32) {
         VM.prank(SPONSOR);
         return treasury.openPool(SALT, terms);
     }
 
     function _etherPool() private returns (bytes32) {
-        return _open(_terms(ETHER, Treasury.Unit.Round, IVerifier(address(0))));
+        return _open(_terms(ETHER, ITreasury.Unit.Round, IVerifier(address(0))));
     }
 
     function _fundEther(bytes32 poolId, uint256 amount) private {
@@ -475,7 +481,7 @@ contract TreasuryTest is Fixture {
     }
 
     function _tokenPool(IERC20 token, uint256 amount) private returns (bytes32 poolId) {
-        poolId = _open(_terms(token, Treasury.Unit.Round, IVerifier(address(0))));
+        poolId = _open(_terms(token, ITreasury.Unit.Round, IVerifier(address(0))));
         VM.prank(SPONSOR);
         // Not every token returns what the standard says.
         (bool done,) = address(token).call(abi.encodeCall(token.approve, (address(treasury), type(uint256).max)));

@@ -16,7 +16,7 @@ Refusal = tuple[str, dict[str, int]]
 
 @dataclass
 class Pool:
-    """Money and terms. `by_tokens`: the rate is for a million tokens, else for a round."""
+    """Money and terms. `by_tokens`: the rate is for a million tokens, else for a round. `ours`: of the Nodes' swarm."""
 
     rate: int
     window: int
@@ -24,6 +24,7 @@ class Pool:
     opened: int
     escrow: int = 0
     stopped: int | None = None
+    ours: bool = True
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,10 @@ class Attested:
 
 @dataclass
 class Model:
-    """A swarm's Nodes, its attestations and its pools. Accounts: Nodes by number, pools' owners by -1 - number."""
+    """A swarm's Nodes, its attestations, its pools and other swarms' budgets.
+
+    Accounts: Nodes by number, pools' owners by -1 - number.
+    """
 
     pools: list[Pool]
     members: set[int]
@@ -59,6 +63,13 @@ class Model:
         self.attestations.append(Attested(node, first, last, tokens, time))
         return None
 
+    def create(self, budget: Pool, amount: int) -> Refusal | None:
+        """Another swarm with a budget, which is the next pool."""
+        if amount == 0:
+            return "NothingReceived", {}
+        self.pools.append(budget)
+        return self.fund(len(self.pools) - 1, amount)
+
     def fund(self, pool: int, amount: int) -> Refusal | None:
         if self.pools[pool].stopped is not None:
             return "PoolIsStopped", {"stoppedAt": self.pools[pool].stopped or 0}
@@ -72,6 +83,8 @@ class Model:
         terms = self.pools[pool]
         if sender != what.node:
             return "NotInControl", {}
+        if not terms.ours:
+            return "NotAttested", {}
         if what.time < terms.opened or (terms.stopped is not None and what.time > terms.stopped):
             return "OutsidePool", {}
         if time < what.time + terms.window:

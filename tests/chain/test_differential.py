@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from kubeswarm_api.encoding import digest, to_hex
+from kubeswarm_api.encoding import digest, from_hex, to_hex
 from kubeswarm_api.records import NO_DIGEST, Digest
 from kubeswarm_contracts import (
     AttestationData,
@@ -32,10 +32,12 @@ EXAMPLES = int(os.environ.get("KUBESWARM_EXAMPLES", "8"))
 NODES, SINK = 3, "0x" + 40 * "5"
 #: Rate, window, and whether the rate is for a million tokens: enough for some pools to run short.
 POOLS = ((1000, 0, False), (70_000_001, 600, True))
+#: The most swarms with budgets that are created beside.
+BUDGETS = 2
 SALT, ROOT = digest(b"differential"), to_hex(digest(b"root"))
 
 nodes = st.integers(0, NODES - 1)
-pools = st.integers(0, len(POOLS) - 1)
+pools = st.integers(0, len(POOLS) + BUDGETS - 1)
 
 
 class Stage:
@@ -45,7 +47,7 @@ class Stage:
         self.anvil, self.chain = anvil, anvil.chain
         self.treasury = Treasury(anvil.chain)
         self.nodes = [anvil.transactor() for _ in range(NODES)]
-        self.owners = [anvil.transactor() for _ in POOLS]
+        self.owners = [anvil.transactor() for _ in range(len(POOLS) + BUDGETS)]
         self.owners[0].create_swarm(SALT, digest(b"config"))
         self.swarm: Digest = swarm_id(self.owners[0].account.address, SALT)
         for node in self.nodes:
@@ -53,7 +55,7 @@ class Stage:
             node.join(self.swarm, node.account.address)
         # From here on each block is a second after the one before, so that the model knows its time.
         anvil.rpc("anvil_setBlockTimestampInterval", 1)
-        self.pools = [pool_id(owner.account.address, SALT) for owner in self.owners]
+        self.pools = [pool_id(owner.account.address, SALT) for owner in self.owners[: len(POOLS)]]
         self.model_pools = [self._open(number) for number in range(len(POOLS))]
         self.snapshot: str = anvil.rpc("evm_snapshot")
 
@@ -81,10 +83,11 @@ def machine(stage: Stage) -> type[RuleBasedStateMachine]:
             super().__init__()
             stage.restart()
             self.model = Model([Pool(**vars(pool)) for pool in stage.model_pools], set(range(NODES)))
+            self.pools = list(stage.pools)
             self.uids: list[Digest] = []
             self.clock = stage.chain.clock()
 
-        def same(self, expected: Refusal | None, call: Callable[..., TxResult], *arguments, **options):
+        def same(self, expected: Refusal | None, call: Callable[..., TxResult | None], *arguments, **options):
             """Makes the call: the chain takes it where the model does, and else refuses it for the same reason."""
             try:
                 result = call(*arguments, **options)
@@ -115,40 +118,55 @@ def machine(stage: Stage) -> type[RuleBasedStateMachine]:
                 assert result.uid is not None
                 self.uids.append(result.uid)
 
+        @precondition(lambda self: len(self.pools) < len(stage.owners))
+        @rule(amount=st.sampled_from([0, 1, 20_000]))
+        def create(self, amount: int) -> None:
+            owner = stage.owners[len(self.pools)]
+            swarm = swarm_id(owner.account.address, SALT)
+            expected = self.model.create(Pool(1000, 0, False, self.clock + 1, ours=False), amount)
+            terms = PoolTerms(swarm_id=swarm, rate=1000)
+            result = self.same(expected, stage.treasury.create_swarm, owner, SALT, digest(b"config"), terms, amount)
+            if result is not None:
+                self.pools.append(pool_id(owner.account.address, from_hex(swarm)))
+
         @rule(pool=pools, amount=st.integers(0, 20_000))
         def fund(self, pool: int, amount: int) -> None:
+            pool %= len(self.pools)
             expected, owner = self.model.fund(pool, amount), stage.owners[pool]
-            self.same(expected, stage.treasury.fund, owner, stage.pools[pool], amount, ether=True)
+            self.same(expected, stage.treasury.fund, owner, self.pools[pool], amount, ether=True)
 
         @precondition(lambda self: self.uids)
         @rule(pool=pools, data=st.data(), stranger=st.sampled_from([0, 0, 0, 1]), minimum=st.sampled_from([0, 0, 3000]))
         def settle(self, pool: int, data: st.DataObject, stranger: int, minimum: int) -> None:
+            pool %= len(self.pools)
             which = data.draw(st.integers(0, len(self.uids) - 1))
             what: Attested = self.model.attestations[which]
             sender = (what.node + stranger) % NODES
-            self.avoid(what.time + POOLS[pool][1])
+            self.avoid(what.time + self.model.pools[pool].window)
             expected = self.model.settle(pool, what, sender, minimum, self.clock + 1)
             node = stage.nodes[what.node].account.address
             self.same(
-                expected, stage.treasury.settle, stage.nodes[sender], stage.pools[pool], node, self.uids[which], minimum
+                expected, stage.treasury.settle, stage.nodes[sender], self.pools[pool], node, self.uids[which], minimum
             )
 
-        @rule(account=st.integers(-len(POOLS), NODES - 1))
+        @rule(account=st.integers(-len(POOLS) - BUDGETS, NODES - 1))
         def claim(self, account: int) -> None:
             self.same(self.model.claim(account), stage.treasury.claim_to, stage.account(account), SINK)
 
-        @rule(pool=pools, sender=st.sampled_from([-1, -1, -2, 0]))
+        @rule(pool=pools, sender=st.sampled_from([-1, -1, -2, -3, 0]))
         def stop(self, pool: int, sender: int) -> None:
+            pool %= len(self.pools)
             expected = self.model.stop(pool, sender, self.clock + 1)
-            self.same(expected, stage.treasury.stop, stage.account(sender), stage.pools[pool])
+            self.same(expected, stage.treasury.stop, stage.account(sender), self.pools[pool])
 
         @rule(pool=pools, stranger=st.booleans())
         def reclaim(self, pool: int, stranger: bool) -> None:
+            pool %= len(self.pools)
             sender = 0 if stranger else -1 - pool
             terms = self.model.pools[pool]
             self.avoid((terms.stopped or 0) + terms.window + SETTLING_PERIOD)
             expected = self.model.reclaim(pool, sender, self.clock + 1)
-            self.same(expected, stage.treasury.reclaim, stage.account(sender), stage.pools[pool])
+            self.same(expected, stage.treasury.reclaim, stage.account(sender), self.pools[pool])
 
         @rule(node=nodes)
         def eject(self, node: int) -> None:
@@ -176,14 +194,14 @@ def machine(stage: Stage) -> type[RuleBasedStateMachine]:
             assert stage.chain.balance(stage.treasury.address) == held == self.model.put_in - self.model.fetched
             assert stage.chain.balance(SINK) == self.model.fetched
             for number, pool in enumerate(self.model.pools):
-                found = stage.treasury.pool(stage.pools[number])
+                found = stage.treasury.pool(self.pools[number])
                 assert found is not None
                 assert (found.escrow, found.stopped_at) == (pool.escrow, pool.stopped)
             for node in range(NODES):
                 address = stage.nodes[node].account.address
                 assert stage.chain.next_round(stage.swarm, address) == self.model.rounds[node] + 1
                 assert stage.treasury.claimable(address) == self.model.credit[node]
-                for number, identifier in enumerate(stage.pools):
+                for number, identifier in enumerate(self.pools):
                     assert stage.treasury.settled_round(identifier, address) == self.model.settled[number, node]
 
     return Machine

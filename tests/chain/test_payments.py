@@ -2,7 +2,7 @@
 
 import pytest
 
-from kubeswarm_api.encoding import digest, to_hex
+from kubeswarm_api.encoding import digest, from_hex, to_hex
 from kubeswarm_contracts import (
     CampaignTerms,
     Chain,
@@ -13,9 +13,10 @@ from kubeswarm_contracts import (
     Treasury,
     campaign_id,
     pool_id,
+    swarm_id,
 )
 
-SALT = digest(b"salt")
+SALT, NONE_SALT = digest(b"salt"), digest(b"without a budget")
 NONE = to_hex(digest(b"none"))
 
 
@@ -72,6 +73,32 @@ def test_a_pool_pays_for_attested_rounds_and_gives_back_the_rest(own_anvil, part
     assert refused.reason == "OutsidePool"
     assert rejection(treasury.reclaim, sponsor, identifier).reason == "NotReclaimable"
     assert rejection(treasury.stop, node, identifier).reason == "NotPoolOwner"
+
+
+def test_a_swarm_is_created_with_its_budget_or_not_at_all(own_anvil):
+    owner = own_anvil.transactor()
+    treasury, address = Treasury(own_anvil.chain), owner.account.address
+    identifier = swarm_id(address, SALT)
+    terms = PoolTerms(swarm_id=identifier, rate=1000)
+    assert treasury.budget(identifier) is None
+    assert rejection(treasury.create_swarm, owner, SALT, SALT, terms, 0).reason == "NothingReceived"
+    other = terms.model_copy(update={"swarm_id": NONE})
+    refused = rejection(treasury.create_swarm, owner, SALT, SALT, other, 5)
+    assert (refused.reason, refused.arguments) == ("BudgetOfAnotherSwarm", {"swarmId": identifier, "named": NONE})
+    assert own_anvil.chain.swarm(identifier) is None
+
+    assert treasury.create_swarm(owner, SALT, SALT, terms, 10_000, "invited", "ipfs://swarm") is not None
+    assert treasury.create_swarm(owner, SALT, SALT, terms, 10_000) is None
+    swarm, budget = own_anvil.chain.swarm(identifier), treasury.budget(identifier)
+    assert swarm is not None and (swarm.owner, swarm.policy, swarm.config) == (address, "invited", to_hex(SALT))
+    assert budget is not None and (budget.owner, budget.terms, budget.escrow) == (address, terms, 10_000)
+    treasury.fund(own_anvil.transactor(), budget.id, 5, ether=True)
+    assert [each.escrow for each in treasury.pools(identifier)] == [10_005]
+
+    owner.create_swarm(NONE_SALT, SALT)
+    assert treasury.budget(swarm_id(address, NONE_SALT)) is None
+    treasury.open_pool(owner, from_hex(swarm_id(address, NONE_SALT)), terms)  # its salt, but for another swarm
+    assert treasury.budget(swarm_id(address, NONE_SALT)) is None
 
 
 def test_a_campaign_that_fails_gives_everything_back(own_anvil, participate):

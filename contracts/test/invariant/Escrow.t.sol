@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {SwarmRegistry} from "../../src/SwarmRegistry.sol";
 import {Fixture} from "../harness/Fixture.sol";
 import {FuzzSelector, VM} from "../harness/Vm.sol";
 import {Earners} from "./Earners.sol";
@@ -12,7 +11,7 @@ contract EscrowInvariants is Fixture {
 
     function setUp() public override {
         super.setUp();
-        earners = new Earners(treasury, eas, _createSwarm(SwarmRegistry.Policy.Open));
+        earners = new Earners(treasury, eas);
     }
 
     /// @dev Read by the fuzzer: the only contract it calls.
@@ -33,7 +32,7 @@ contract EscrowInvariants is Fixture {
         for (uint256 token = 0; token < earners.TOKENS(); ++token) {
             VM.assertEq(earners.held(token), earners.owed(token), "no money made, none lost");
         }
-        for (uint256 pool = 0; pool < earners.POOLS(); ++pool) {
+        for (uint256 pool = 0; pool < earners.pools(); ++pool) {
             VM.assertEq(earners.funded(pool), earners.spent(pool) + earners.escrow(pool), "payouts and dust");
         }
     }

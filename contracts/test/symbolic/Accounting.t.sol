@@ -6,6 +6,7 @@ import {NodeRegistry} from "../../src/NodeRegistry.sol";
 import {RoundResolver} from "../../src/RoundResolver.sol";
 import {SwarmRegistry} from "../../src/SwarmRegistry.sol";
 import {Treasury} from "../../src/Treasury.sol";
+import {ITreasury} from "../../src/interfaces/ITreasury.sol";
 import {IVerifier} from "../../src/interfaces/IVerifier.sol";
 import {VM} from "../harness/Vm.sol";
 import {Attestation} from "@ethereum-attestation-service/eas-contracts/contracts/Common.sol";
@@ -42,7 +43,7 @@ contract AccountingProofs {
     /// @dev A settlement moves what is due, or all that is there, from the escrow to the credit, and a second one nothing.
     function check_settlementMovesWhatIsDueOnce(uint64 rounds, uint128 rate, uint128 funded) public {
         VM.assume(rate != 0 && funded != 0 && rounds != 0 && rounds <= resolver.MAX_ROUNDS());
-        bytes32 poolId = _pool(rate, Treasury.Unit.Round, funded);
+        bytes32 poolId = _pool(rate, ITreasury.Unit.Round, funded);
         RoundResolver.Batch memory batch = _attest(rounds, 0);
         VM.prank(KEY);
         uint256 amount = treasury.settle(poolId, NODE, UID, ROOT, batch, 0);
@@ -60,7 +61,7 @@ contract AccountingProofs {
     /// @dev By tokens nothing is paid beyond the rate, and what rounding leaves stays in the escrow.
     function check_settlementByTokensKeepsTheDust(uint64 tokens, uint64 rate, uint128 funded) public {
         VM.assume(rate != 0 && funded != 0);
-        bytes32 poolId = _pool(rate, Treasury.Unit.MillionTokens, funded);
+        bytes32 poolId = _pool(rate, ITreasury.Unit.MillionTokens, funded);
         RoundResolver.Batch memory batch = _attest(1, tokens);
         VM.prank(KEY);
         uint256 amount = treasury.settle(poolId, NODE, UID, ROOT, batch, 0);
@@ -73,7 +74,7 @@ contract AccountingProofs {
     /// @dev A claim sends all that was credited, to whom the creditor says, and leaves the escrow alone.
     function check_claimSendsTheCredit(uint64 rounds, uint128 rate, uint128 funded) public {
         VM.assume(rate != 0 && funded != 0 && rounds != 0 && rounds <= resolver.MAX_ROUNDS());
-        bytes32 poolId = _pool(rate, Treasury.Unit.Round, funded);
+        bytes32 poolId = _pool(rate, ITreasury.Unit.Round, funded);
         RoundResolver.Batch memory batch = _attest(rounds, 0);
         VM.prank(KEY);
         uint256 amount = treasury.settle(poolId, NODE, UID, ROOT, batch, 0);
@@ -91,7 +92,7 @@ contract AccountingProofs {
     /// @dev Whenever the owner stops, what was attested before can be settled until the period is over, and not taken.
     function check_ownerCanNotTakeWhatWasEarned(uint64 rounds, uint128 rate, uint128 funded, uint32 later) public {
         VM.assume(rate != 0 && funded != 0 && rounds != 0 && rounds <= resolver.MAX_ROUNDS());
-        bytes32 poolId = _pool(rate, Treasury.Unit.Round, funded);
+        bytes32 poolId = _pool(rate, ITreasury.Unit.Round, funded);
         RoundResolver.Batch memory batch = _attest(rounds, 0);
         treasury.stop(poolId);
         VM.assume(later < treasury.SETTLING_PERIOD());
@@ -139,8 +140,8 @@ contract AccountingProofs {
         return (uint256(rounds - 1) + 1) * rate;
     }
 
-    function _pool(uint128 rate, Treasury.Unit unit, uint128 funded) private returns (bytes32 poolId) {
-        poolId = treasury.openPool(0, Treasury.Terms(swarmId, ETHER, unit, rate, 0, IVerifier(address(0))));
+    function _pool(uint128 rate, ITreasury.Unit unit, uint128 funded) private returns (bytes32 poolId) {
+        poolId = treasury.openPool(0, ITreasury.Terms(swarmId, ETHER, unit, rate, 0, IVerifier(address(0))));
         VM.deal(address(this), funded);
         treasury.fund{value: funded}(poolId, funded);
     }
