@@ -63,6 +63,7 @@ MODULES = (
         version_variables=(CONTAINERD + "version.Version",),
         tags="no_btrfs",
     ),
+    Module("network-policies", {"network-policies": "."}),
     Module("coredns", {"coredns": "."}),
     Module("nats-server", {"nats-server": "github.com/nats-io/nats-server/v2"}),
     # Of the many ways to find what to scrape, only Kubernetes' is built in: the clouds' take minutes to compile.

@@ -49,9 +49,18 @@ IDENTITIES = (
     Identity("kubelet", f"system:node:{NODE_NAME}", "system:nodes"),
     Identity("kube-proxy", "system:kube-proxy"),
     Identity("local-volumes", "kubeswarm:local-volumes"),
+    Identity("network-policies", "kubeswarm:network-policies"),
 )
 
-KUBECONFIGS = ("admin", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "local-volumes")
+KUBECONFIGS = (
+    "admin",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "local-volumes",
+    "network-policies",
+)
 
 
 def ensure_certificates(layout: Layout) -> None:

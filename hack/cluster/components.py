@@ -14,6 +14,7 @@ from pathlib import Path
 from hack.cluster import processes
 from hack.cluster.certificates import kubeconfig_path
 from hack.cluster.layout import NODE_ADDRESS, NODE_NAME, SERVICE_RANGE, Layout
+from hack.cluster.network import QUEUE
 from hack.console import Problem
 
 READY_SECONDS = 180.0  # a loaded machine with two cores takes a tenth of it
@@ -209,6 +210,20 @@ def _kube_proxy(layout: Layout) -> Component:
     )
 
 
+def _network_policies(layout: Layout) -> Component:
+    health = f"127.0.0.1:{layout.port('network-policies-health')}"
+    return Component(
+        [
+            layout.bin / "network-policies",
+            f"--kubeconfig={kubeconfig_path(layout, 'network-policies')}",
+            f"--node={NODE_NAME}",
+            f"--queue={QUEUE}",
+            f"--health={health}",
+        ],
+        f"http://{health}/healthz",
+    )
+
+
 def _local_volumes(layout: Layout) -> Component:
     kubeconfig = kubeconfig_path(layout, "local-volumes")
     return Component([layout.bin / "local-volumes", f"--kubeconfig={kubeconfig}", f"--root={layout.volumes}"])
@@ -219,6 +234,7 @@ BUILDERS: dict[str, Callable[[Layout], Component]] = {
     "kube-apiserver": _kube_apiserver,
     "kube-controller-manager": _kube_controller_manager,
     "kube-scheduler": _kube_scheduler,
+    "network-policies": _network_policies,
     "containerd": _containerd,
     "kubelet": _kubelet,
     "kube-proxy": _kube_proxy,

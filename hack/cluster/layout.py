@@ -28,6 +28,7 @@ BASE_PORTS = {
     "kubelet-health": 10248,
     "kube-proxy-health": 10256,
     "kube-proxy-metrics": 10249,
+    "network-policies-health": 10258,
 }
 
 
@@ -47,7 +48,7 @@ class Profile(StrEnum):
         control = (*api, "kube-controller-manager", "kube-scheduler")
         if self is Profile.CONTROL_PLANE:
             return control
-        return (*control, "containerd", "kubelet", "kube-proxy", "local-volumes")
+        return (*control, "network-policies", "containerd", "kubelet", "kube-proxy", "local-volumes")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from hack.images.catalogue import CLUSTER_IMAGES
 from hack.images.pipeline import build_images, load_images
 
 MANIFESTS = Path(__file__).parent / "manifests"
+ADDONS = ("storage.yaml", "network-policies.yaml", "coredns.yaml")
 ADDON_SECONDS = 180
 
 
@@ -36,12 +37,14 @@ def up(layout: Layout) -> None:
         for folder in (layout.run, layout.volumes, layout.state / "kubelet-plugins"):
             folder.mkdir(parents=True, exist_ok=True)
     for name in layout.profile.components:
+        if name == "network-policies":  # what starts from here on has its rights from the addons
+            _install_addons(layout)
         if name == "kubelet":  # the first pods need their images
             load_images(build_images(CLUSTER_IMAGES, layout.cache), layout)
         with step(f"starting {name}"):
             start_component(name, layout)
     if layout.profile is Profile.FULL:
-        _install_addons(layout)
+        _wait_for_addons(layout)
     say(f"the cluster is up; audit log {layout.audit_log}, programs {layout.bin}, logs {layout.logs}")
     print(f"export KUBECONFIG={layout.kubeconfig} PATH={layout.bin}:$PATH")
 
@@ -58,7 +61,14 @@ def down(layout: Layout, *, purge: bool) -> None:
     if layout.profile is Profile.FULL:
         with step("removing pods"):
             teardown.remove_pods(layout)
-    for name in ("containerd", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"):
+    for name in (
+        "containerd",
+        "network-policies",
+        "kube-scheduler",
+        "kube-controller-manager",
+        "kube-apiserver",
+        "etcd",
+    ):
         _stop(name, layout)
     if layout.profile is Profile.FULL:
         teardown.sweep(layout)
@@ -87,10 +97,13 @@ def kubectl(layout: Layout, *arguments: str, text: str | None = None) -> str:
 
 def _install_addons(layout: Layout) -> None:
     forward = "forward . /etc/resolv.conf" if settings.nameservers() else ""
-    manifests = [(MANIFESTS / name).read_text() for name in ("storage.yaml", "coredns.yaml")]
+    manifests = [(MANIFESTS / name).read_text() for name in ADDONS]
     text = "\n---\n".join(manifests).replace("{forward}", forward)
-    with step("installing the storage class and CoreDNS"):
+    with step("installing rights, the storage class and CoreDNS"):
         kubectl(layout, "apply", "--server-side", "--force-conflicts", "-f", "-", text=text)
+
+
+def _wait_for_addons(layout: Layout) -> None:
     with step("waiting for the node and its name service"):
         _wait_until(lambda: _is(layout, f"node/{NODE_NAME}", "--for=condition=Ready"), f"node {NODE_NAME}")
         _wait_until(lambda: _is(layout, "serviceaccount/default", "--for=create"), "service account default")

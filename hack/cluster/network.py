@@ -12,14 +12,23 @@ from hack.cluster.layout import NODE_ADDRESS, POD_RANGE, SERVICE_RANGE, Layout
 from hack.console import Problem, run
 
 COMMENT = "kubeswarm"
+#: The netfilter queue whose reader judges new connections by the network policies.
+QUEUE = 100
 # Chains of the kubelet, kube-proxy and the CNI plugins.
 CLUSTER_CHAIN = re.compile(r"^(KUBE-|CNI-)")
+NEW_CONNECTION = ("-m", "conntrack", "--ctstate", "NEW")
 
 RULES = (
     ("nat", "POSTROUTING", ("-s", POD_RANGE, "!", "-d", POD_RANGE, "-j", "MASQUERADE")),
     # Where Docker runs, the chain's policy is to drop.
     ("filter", "FORWARD", ("-s", POD_RANGE, "-j", "ACCEPT")),
     ("filter", "FORWARD", ("-d", POD_RANGE, "-j", "ACCEPT")),
+    # Each new connection from or to a pod, at its real addresses (services are resolved by then); with nobody to judge
+    # it, it is dropped. Not here: what the node says to its pods and they to it, which policies always allow.
+    *(
+        ("mangle", "FORWARD", (side, POD_RANGE, *NEW_CONNECTION, "-j", "NFQUEUE", "--queue-num", str(QUEUE)))
+        for side in ("-s", "-d")
+    ),
 )
 
 
@@ -86,12 +95,13 @@ def _has_rule(table: str, chain: str, rule: tuple[str, ...]) -> bool:
 
 
 def _tagged(rule: tuple[str, ...]) -> list[str]:
-    return [*rule[:-2], "-m", "comment", "--comment", COMMENT, *rule[-2:]]
+    target = rule.index("-j")
+    return [*rule[:target], "-m", "comment", "--comment", COMMENT, *rule[target:]]
 
 
 def _cni(layout: Layout) -> dict[str, object]:
     # Point-to-point links route every packet through the host, so that service addresses work between pods with no
-    # bridge and none of its kernel modules. Network policies are stored but not enforced.
+    # bridge and none of its kernel modules, and that the rules above see what pods of one node say to each other.
     addresses = {
         "type": "host-local",
         "dataDir": str(layout.run / "cni"),

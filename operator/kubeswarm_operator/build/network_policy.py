@@ -25,6 +25,8 @@ from kubeswarm_operator.resources import NETWORK_POLICIES, Object
 #: Namespaces with this label may scrape metrics, beside the operator's own.
 METRICS_NAMESPACE_LABEL = ("kubeswarm.dev/metrics", "allowed")
 _HTTPS = 443
+#: Policies are about pods' ports, and the pods behind the name service's 53 listen on the other on OpenShift.
+_DNS_PORTS = (53, 5353)
 _DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80, "nats": 4222, "tls": 4222}
 
 
@@ -58,7 +60,7 @@ def _policy(owner: Owner, role: str, name: str, peers: Peers, metric_ports: list
     ]
     egress: list[dict[str, Any]] = [
         {"to": own_pods, "ports": _ray_ports()},
-        {"ports": [_port(53, "UDP"), _port(53, "TCP")]},
+        {"ports": [_port(port, protocol) for port in _DNS_PORTS for protocol in ("UDP", "TCP")]},
     ]
     ports = sorted(outside | ({_HTTPS} if peers.hub else set()))
     if ports:

@@ -3,6 +3,11 @@
 from hack.cluster.network import removal_script
 
 SAVED = """\
+*mangle
+:FORWARD ACCEPT [0:0]
+-A FORWARD -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu
+-A FORWARD -d 10.244.0.0/24 -m conntrack --ctstate NEW -m comment --comment kubeswarm -j NFQUEUE --queue-num 100
+COMMIT
 *filter
 :INPUT ACCEPT [7:420]
 :FORWARD DROP [0:0]
@@ -20,6 +25,10 @@ COMMIT
 
 def test_only_the_clusters_own_goes() -> None:
     assert removal_script(SAVED).splitlines() == [
+        "*mangle",
+        "-D FORWARD -d 10.244.0.0/24 -m conntrack --ctstate NEW -m comment --comment kubeswarm "
+        "-j NFQUEUE --queue-num 100",
+        "COMMIT",
         "*filter",
         ":KUBE-FORWARD - [0:0]",
         '-D FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD',

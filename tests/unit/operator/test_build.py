@@ -158,7 +158,7 @@ def test_policies_let_in_own_pods_and_scrapers_alone() -> None:
             assert rule["ports"]
     without = network_policies(OWNER, Peers("system", None, None, hub=False), workers=0)
     assert len(without) == 1
-    assert [sorted(port["port"] for port in rule["ports"]) for rule in without[0]["spec"]["egress"]][-1] == [53, 53]
+    assert [sorted(port["port"] for port in rule["ports"]) for rule in without[0]["spec"]["egress"]][-1] == [53, 53, 5353, 5353]
 
 
 def test_a_node_carries_the_whole_spec_of_its_swarm() -> None:
@@ -190,7 +190,7 @@ def test_code_and_data_of_the_environment_are_mounted_into_the_trainer_alone() -
 def test_pods_may_reach_a_signer() -> None:
     def ports(peers: Peers) -> set[int]:
         egress = network_policies(OWNER, peers, workers=1)[0]["spec"]["egress"]
-        return {port["port"] for rule in egress if "to" not in rule for port in rule["ports"]} - {53}
+        return {port["port"] for rule in egress if "to" not in rule for port in rule["ports"]} - {53, 5353}
 
     chain = Peers("system", "http://chain:8545", None, hub=False)
     assert ports(chain) == {8545}
