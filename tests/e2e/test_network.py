@@ -88,13 +88,15 @@ def test_strangers_reach_no_port_of_a_node(system: Cluster, guarded: Cluster) ->
 
 def test_who_measures_a_node_reaches_nothing_but_its_metrics(guarded: Cluster) -> None:
     head, system = _address(guarded, HEAD), Cluster(guarded.layout, SYSTEM)
-    found = _probed(system, "deployment/kubeswarm", "operator", head, {TRAINER_PORT, ATTESTOR_PORT, RAY_PORT})
+    found = _probed(system, "deployment/kubeswarm-operator", "operator", head, {TRAINER_PORT, ATTESTOR_PORT, RAY_PORT})
     assert found == {TRAINER_PORT: "open", ATTESTOR_PORT: "open", RAY_PORT: "silent"}
 
 
 def test_a_nodes_pods_reach_no_stranger(guarded: Cluster) -> None:
     stranger, system = _address(guarded, "stranger"), Cluster(guarded.layout, SYSTEM)
-    assert _probed(system, "deployment/kubeswarm", "operator", stranger, {STRANGER_PORT}) == {STRANGER_PORT: "open"}
+    assert _probed(system, "deployment/kubeswarm-operator", "operator", stranger, {STRANGER_PORT}) == {
+        STRANGER_PORT: "open"
+    }
     for pod, container in (
         (HEAD, TRAINER_CONTAINER),
         (HEAD, ATTESTOR_CONTAINER),

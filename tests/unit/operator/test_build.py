@@ -158,7 +158,12 @@ def test_policies_let_in_own_pods_and_scrapers_alone() -> None:
             assert rule["ports"]
     without = network_policies(OWNER, Peers("system", None, None, hub=False), workers=0)
     assert len(without) == 1
-    assert [sorted(port["port"] for port in rule["ports"]) for rule in without[0]["spec"]["egress"]][-1] == [53, 53, 5353, 5353]
+    assert [sorted(port["port"] for port in rule["ports"]) for rule in without[0]["spec"]["egress"]][-1] == [
+        53,
+        53,
+        5353,
+        5353,
+    ]
 
 
 def test_a_node_carries_the_whole_spec_of_its_swarm() -> None:
