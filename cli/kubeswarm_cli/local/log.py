@@ -68,17 +68,18 @@ def log(
     name = directory.path.name
     with ExitStack() as stack:
         loggers = {each.node: stack.enter_context(_open(to, out, name, each.node)) for each in volumes}
-        written = dict.fromkeys(loggers, -1)
+        written, count = dict.fromkeys(loggers, -1), 0
         while True:
             for volume in volumes:
                 for point in points(volume.data):
                     if point.round > written[volume.node]:
                         loggers[volume.node](point)
                         written[volume.node] = point.round
+                        count += 1
             if not follow or min(written.values()) >= last:
                 break
             time.sleep(POLL_SECONDS)
-    typer.echo(f"{sum(number + 1 for number in written.values())} points of {len(written)} Nodes are in {out}")
+    typer.echo(f"{count} points of {len(written)} Nodes are in {out}")
 
 
 def points(data: Path) -> Iterator[Point]:

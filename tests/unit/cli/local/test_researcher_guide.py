@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from kubeswarm_cli.local import swarm_file
-from kubeswarm_workers.environments import venv
-from tests.unit.cli.local.test_log import extras
+from tests.unit.cli.local import loggers
 from tests.unit.workers.conftest import SPELLING, environment_of, make_model
 
 ROOT = Path(__file__).parents[4]
@@ -78,7 +77,7 @@ def test_every_command_is_one_that_there_is() -> None:
 def test_the_guide_from_its_first_to_its_last_command(tmp_path: Path) -> None:
     model = tmp_path / "model"
     make_model(model, environment_of(SPELLING, 0, 8), 20)
-    others = venv.ensure(ROOT / "build" / "test-environments" / "loggers", extras()).parent
+    others = loggers.python().parent
     printed = run(BLOCKS, tmp_path, MODEL=str(model), EXTRAS=str(others))
     assert "round 3 of guess-0: the model of the record is reached, bit for bit" in printed
     result = json.loads((tmp_path / "run" / "result.json").read_text())
