@@ -5,7 +5,6 @@ import importlib
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -15,8 +14,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from hack.bench.learner.watch import watch
 from hack.cluster.layout import REPOSITORY, cache_folder
-from hack.console import Problem, exit_with, say
+from hack.console import exit_with, say
 from hack.images import model
 
 RESULTS = REPOSITORY / "docs" / "benchmarks"
@@ -27,6 +27,8 @@ CONTESTANTS = {
     "bound": "bound: raw vLLM + raw torch",
 }
 MODULES = {"bound": "bound"}
+#: One run may take this long: what hangs must not hold up the others.
+RUN_SECONDS = 1800.0
 #: Of a run: default and meaning.
 SIZES = {
     "rounds": (4, "rounds a run; the first one is not in the rates"),
@@ -71,14 +73,17 @@ def _one(options: argparse.Namespace) -> int:
 
 
 def _kept(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """A run, or what an earlier call left of it in `options.folder`."""
-    path = options.folder and options.folder / f"{name}-{seed}.json"
+    """A run, or what an earlier call with the same sizes left of it in `options.folder`."""
+    sizes = "-".join(str(getattr(options, size)) for size in SIZES)
+    path = options.folder and options.folder / f"{name}-{seed}-of-{sizes}.json"
     if path and path.exists():
         return json.loads(path.read_text())
     measured = _run(name, seed, options)
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(measured))
+        unfinished = path.with_suffix(".part")
+        unfinished.write_text(json.dumps(measured))
+        unfinished.replace(path)
     return measured
 
 
@@ -87,10 +92,8 @@ def _run(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     command = [sys.executable, "-m", "hack.bench.learner", "--only", name, "--model", str(options.model)]
     command += ["--seeds", str(seed), *(f"--{size.replace('_', '-')}={getattr(options, size)}" for size in SIZES)]
     environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "TRL_EXPERIMENTAL_SILENCE": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode != 0:
-        raise Problem(f"{CONTESTANTS[name]} failed:\n{(done.stdout + done.stderr)[-4000:]}")
-    measured = json.loads(done.stdout.splitlines()[-1])
+    said, peak = watch(CONTESTANTS[name], command, environment, RUN_SECONDS)
+    measured = {**json.loads(said.splitlines()[-1]), "peak_bytes": peak}
     # Without the first round, in which everything is warming up.
     completions = options.prompts * options.group_size * (options.rounds - 1)
     return {**measured, "rate": completions / sum(measured["seconds"][1:])}

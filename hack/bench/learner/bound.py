@@ -34,7 +34,7 @@ def run(setting: Setting, folder: str) -> Measured:
         with parts.timed("generate", round):
             sampled = engine.generate(requests)
         rows = rows_of(parts.groups(prompts, sampled), "local")
-        with parts.timed("update", round):
+        with parts.timed("train", round):
             for part in micro_batches(rows, setting.algorithm.tokens_per_micro_batch):
                 batch = collate(part, policy.device)
                 policy.logprobs(batch, 1.0).mean().backward()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -67,9 +66,8 @@ class Measured:
     padding: float | None = None
 
     def show(self) -> None:
-        """Prints itself as one line of JSON, with this process's peak memory in bytes."""
-        peak = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        print(json.dumps({**asdict(self), "peak_bytes": peak * 1024}), flush=True)
+        """Prints itself as one line of JSON."""
+        print(json.dumps(asdict(self)), flush=True)
 
 
 def rewards(environment: EnvironmentProcess, answers: Sequence[Answers]) -> list[list[float]]:

@@ -21,7 +21,7 @@ def run(setting: Setting, folder: str) -> Measured:
             sampled = _generate(setting, parts.learner, [parts.text.encode(prompt.turns) for prompt in prompts])
         with parts.timed("score", round):
             groups = parts.groups(prompts, sampled)
-        with parts.timed("update", round):
+        with parts.timed("train", round):
             parts.learner.update(rows_of(groups, "local"), round)
     parts.environment.close()
     return parts.measured

@@ -14,6 +14,7 @@ from hack.bench.learner.setting import ENVIRONMENT, LORA, THREADS, Measured, Set
 from hack.console import Problem
 from kubeswarm_api import names
 from kubeswarm_workers.place import Place
+from kubeswarm_workers.rollout.cluster import die_with_parent
 
 PORT_OFFSET = 21_000
 
@@ -33,7 +34,9 @@ def run(setting: Setting, folder: str) -> Measured:
     finished: list[dict[str, Any]] = []
     with (Path(folder) / "log").open("w+") as log:
         command = [sys.executable, "-m", "kubeswarm_workers.entrypoints.trainer"]
-        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as trainer:
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=die_with_parent
+        ) as trainer:
             assert trainer.stdout
             for line in trainer.stdout:
                 log.write(line)
@@ -52,6 +55,7 @@ def run(setting: Setting, folder: str) -> Measured:
     for entry in finished[1:]:
         for phase, taken in entry["seconds"].items():
             phases[phase] = phases.get(phase, 0.0) + taken
+    phases["train"] = phases.pop("update")
     phases["wait"] = sum(seconds[1:]) - sum(phases.values())
     return Measured(
         [entry["reward"] for entry in finished], seconds, phases, sum(entry["tokens"] for entry in finished)
