@@ -1,5 +1,7 @@
 """Environments of other libraries, unmodified from the package index, each in a virtual environment of its own."""
 
+import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -132,13 +134,18 @@ def test_several_turns_of_a_v0_environment(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The URL of an OpenEnv server that takes one session at a time, as servers do unless told otherwise."""
-    python = venv.ensure(PLACE.root / "openenv", OPENENV)
+def openenv() -> Path:
+    """The interpreter that has OpenEnv."""
+    return venv.ensure(PLACE.root / "openenv", OPENENV)
+
+
+@contextlib.contextmanager
+def serving(folder: Path, *command: str | Path) -> Iterator[str]:
+    """The URL of a server; the command gets its port at the end."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with subprocess.Popen([str(python), str(EXAMPLES / "openenv_guess.py"), str(port)], cwd=EXAMPLES) as running:
+    with subprocess.Popen([*command, str(port)], cwd=folder) as running:
         try:
             deadline = time.monotonic() + 300
             while True:
@@ -152,6 +159,32 @@ def server() -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             running.kill()
+
+
+@pytest.fixture(scope="module")
+def server(openenv: Path) -> Iterator[str]:
+    """An OpenEnv server that takes one session at a time, as servers do unless told otherwise."""
+    with serving(EXAMPLES, openenv, EXAMPLES / "openenv_guess.py") as url:
+        yield url
+
+
+def test_an_openenv_environment_as_its_own_package_makes_it(openenv: Path, tmp_path: Path) -> None:
+    """Not a line of it is ours: what `openenv init` writes, served by its own main."""
+    command = [openenv.with_name("openenv"), "init", "parrot", "--output-dir", tmp_path]
+    # Without uv on the path it does not lock the packages of a project that nobody installs.
+    done = subprocess.run(command, env={**os.environ, "PATH": ""}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with serving(tmp_path / "parrot", openenv, "-m", "server.app", "--host", "127.0.0.1", "--port") as url:
+        spec = {"openEnv": {"url": url, "observation": "echoed_message", "action": "message", "items": 5}}
+        environment = process(spec, held_out=0)
+        try:
+            [prompt] = environment.draw(0, 1, 1)
+            assert prompt.turns[-1].content == "Parrot environment ready!"
+            heard, score = episode(environment, prompt, ["hello", "abc"])
+            assert heard == ["hello", "abc"]  # it never says that an episode is over
+            assert score.reward == pytest.approx(0.5 + 0.3) and score.components == {"done": 0.0}
+        finally:
+            environment.close()
 
 
 def guess_spec(server: str) -> dict[str, Any]:
