@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -69,6 +69,12 @@ class Completion(Model):
         description="Where the environment's tokens are: first and end of each stretch, [first, end, first, end, ...]. "
         "Their logprobs are 0.",
     )
+    switched_at: int | None = Field(
+        default=None,
+        ge=0,
+        description="The tokens from this index on were sampled by the batch's `switched_to`, those before by its "
+        "`model`. None: all of them by `model`.",
+    )
 
     @model_validator(mode="after")
     def _one_logprob_a_token(self) -> Self:
@@ -81,6 +87,12 @@ class Completion(Model):
         bounds = [0, *self.given, len(self.tokens)]
         if len(self.given) % 2 or any(first >= end for first, end in itertools.pairwise(bounds)):
             raise ValueError("given must be [first, end, ...], rising, with sampled tokens before, between and after")
+        return self
+
+    @model_validator(mode="after")
+    def _switched_within(self) -> Self:
+        if self.switched_at is not None and self.switched_at >= len(self.tokens):
+            raise ValueError(f"switchedAt {self.switched_at} is not one of {len(self.tokens)} tokens")
         return self
 
     @property
@@ -99,39 +111,50 @@ class Group(Model):
 
 
 class RolloutBatch(Model):
-    """What a Node publishes of one round. `model` is the digest of the policy that sampled it."""
+    """What a Node publishes of one round. `model` is the digest of the policy that sampled it, `switched_to` that of
+    the one which went on in the middle of completions (see Completion.switched_at); None where none did."""
 
     swarm_id: Digest
     node_id: Address
     round: int = Field(ge=1, lt=2**63)
     model: Digest
+    switched_to: Digest | None = None
     groups: list[Group] = Field(max_length=MAX_GROUPS)
+
+    @model_validator(mode="after")
+    def _names_who_went_on(self) -> Self:
+        switched = any(each.switched_at is not None for group in self.groups for each in group.completions)
+        if switched and self.switched_to is None:
+            raise ValueError("completions say that another policy went on with them, and switchedTo is not there")
+        return self
 
     def leaves(self) -> list[bytes]:
         """A digest a completion, in order: what the Merkle root of a round's rollouts is made of."""
         return [
-            digest(
-                canonical_msgpack(
-                    [
-                        "kubeswarm/rollout/2",
-                        self.swarm_id,
-                        self.node_id,
-                        self.round,
-                        self.model,
-                        group.task,
-                        group.item,
-                        group.prompt_tokens,
-                        completion.tokens,
-                        completion.logprobs,
-                        completion.reward,
-                        completion.truncated,
-                        completion.given,
-                    ]
-                )
-            )
+            digest(canonical_msgpack(self._leaf(group, completion)))
             for group in self.groups
             for completion in group.completions
         ]
+
+    def _leaf(self, group: Group, completion: Completion) -> list[Any]:
+        """One of a single policy is what it was before there were others."""
+        one_policy = [
+            self.swarm_id,
+            self.node_id,
+            self.round,
+            self.model,
+            group.task,
+            group.item,
+            group.prompt_tokens,
+            completion.tokens,
+            completion.logprobs,
+            completion.reward,
+            completion.truncated,
+            completion.given,
+        ]
+        if completion.switched_at is None:
+            return ["kubeswarm/rollout/2", *one_policy]
+        return ["kubeswarm/rollout/3", *one_policy, completion.switched_at, self.switched_to]
 
     def root(self) -> bytes:
         """The Merkle root of the leaves: what is signed, and what the round's record binds."""
@@ -146,7 +169,7 @@ class SignedBatch(Model):
 
     def encode(self) -> bytes:
         """The message on the wire. Raises InvalidBatch when it is over MAX_BATCH_BYTES."""
-        data = canonical_msgpack({"batch": self.batch.model_dump(), "signature": self.signature})
+        data = canonical_msgpack({"batch": self.batch.model_dump(exclude_none=True), "signature": self.signature})
         if len(data) > MAX_BATCH_BYTES:
             raise InvalidBatch(
                 "size",

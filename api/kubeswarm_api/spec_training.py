@@ -14,6 +14,9 @@ from kubeswarm_api.spec_model import ModelSource
 _TOO_MANY_COMPLETIONS = "algorithm.prompts x algorithm.groupSize is over 16384 completions a round: lower one of them"
 _DECAYED = "rounds is over algorithm.decayRounds, where the learning rate is 0: raise decayRounds or lower rounds"
 
+_IN_FLIGHT = "async.inFlightAfter needs async.maxStaleness 1: set that, or leave inFlightAfter out"
+_NEVER_IN_FLIGHT = "async.inFlightAfter has to be under rollout.maxTokens, or it never comes: lower it"
+
 _SCALED = "maxWorkers needs workers of at least 1, and at most maxWorkers: raise workers, or leave maxWorkers out"
 
 SIZE = r"^[1-9][0-9]*(Mi|Gi|Ti|M|G|T)$"
@@ -81,6 +84,24 @@ class Asynchrony(Model):
         description="Updates that a Node's own completions may be behind. 0: sample, then update. "
         "1: the engines sample the next round while the learner updates, always with the policy before that update.",
     )
+    in_flight_after: int | None = Field(
+        default=None,
+        ge=1,
+        le=32767,
+        description="With maxStaleness 1: the next round's completions begin with the policy before the update, and "
+        "after this many forward passes of an engine (tokens, of those that ran from the start) what is unfinished "
+        "goes on with the policy after it (vLLM's pause with kept requests). The point is fixed, so that a run stays a "
+        "function of its seed: the engines wait there for the update, or the update for them. Left out: completions "
+        "end with the policy that they began with.",
+    )
+
+    cel_rules = (cel("!has(self.inFlightAfter) || self.maxStaleness >= 1", _IN_FLIGHT, fieldPath=".inFlightAfter"),)
+
+    @model_validator(mode="after")
+    def _beside_learning(self) -> Self:
+        if self.in_flight_after is not None and self.max_staleness < 1:
+            raise ValueError(_IN_FLIGHT)
+        return self
 
 
 class Sharing(Model):
@@ -220,6 +241,11 @@ class TrainingSpec(Model):
             _DECAYED,
             fieldPath=".rounds",
         ),
+        cel(
+            "!has(self.async.inFlightAfter) || self.async.inFlightAfter < self.rollout.maxTokens",
+            _NEVER_IN_FLIGHT,
+            fieldPath=".async",
+        ),
     )
 
     def training(self) -> "TrainingSpec":
@@ -236,4 +262,7 @@ class TrainingSpec(Model):
             raise ValueError(_TOO_MANY_COMPLETIONS)
         if self.algorithm.decay_rounds is not None and self.rounds > self.algorithm.decay_rounds:
             raise ValueError(_DECAYED)
+        in_flight_after = self.asynchronous.in_flight_after
+        if in_flight_after is not None and in_flight_after >= self.rollout.max_tokens:
+            raise ValueError(_NEVER_IN_FLIGHT)
         return self

@@ -42,6 +42,7 @@ class StoredRound(Model):
     record: RoundRecord
     training: TrainingSpec = Field(description="The spec that the round was trained with.")
     sampled_with: Digest = Field(description="Digest of the policy that sampled the own groups.")
+    switched_to: Digest | None = Field(default=None, description="Of the policy that went on with them, if one did.")
     threads: int = Field(description="Of the learner: with another number sums are rounded in another order.")
     made_by: dict[str, str] = Field(description="Versions and device, to explain a replay that differs.")
     own: list[StoredGroup]
@@ -54,6 +55,7 @@ class StoredRound(Model):
             node_id=self.record.node_id,
             round=self.record.round,
             model=self.sampled_with,
+            switched_to=self.switched_to,
             groups=[each.group for each in self.own],
         )
 

@@ -32,9 +32,11 @@ _PATH = 64
 
 
 class RolloutProof(Model):
-    """One completion of a round. `model`: digest of the policy that sampled it. `group` holds this completion alone."""
+    """One completion of a round. `model`: digest of the policy that sampled it; `switched_to`: of the one that went on
+    with it, if one did. `group` holds this completion alone."""
 
     model: Digest
+    switched_to: Digest | None = None
     group: Group
     position: int = Field(ge=0)
     size: int = Field(ge=1)
@@ -153,6 +155,7 @@ def _rollout(record: RoundRecord, rollouts: RolloutBatch, position: int) -> Roll
     group, completion = each[position]
     return RolloutProof(
         model=rollouts.model,
+        switched_to=rollouts.switched_to,
         group=group.model_copy(update={"completions": [completion]}),
         position=position,
         size=len(leaves),
@@ -162,7 +165,8 @@ def _rollout(record: RoundRecord, rollouts: RolloutBatch, position: int) -> Roll
 
 def _leaf(record: RoundRecord, rollout: RolloutProof) -> bytes:
     named = {name: getattr(record, name) for name in ("swarm_id", "node_id", "round")}
-    (leaf,) = RolloutBatch(**named, model=rollout.model, groups=[rollout.group]).leaves()
+    policies = {"model": rollout.model, "switched_to": rollout.switched_to}
+    (leaf,) = RolloutBatch(**named, **policies, groups=[rollout.group]).leaves()
     return leaf
 
 

@@ -111,6 +111,16 @@ BAD_SWARMS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
         ("spec.rollout.maxWorkers", "at most maxWorkers"),
     ),
     (
+        "an update in flight beside none",
+        {"async": {"inFlightAfter": 8}},
+        ("spec.async.inFlightAfter", "needs async.maxStaleness 1"),
+    ),
+    (
+        "an update in flight that never comes",
+        {"async": {"maxStaleness": 1, "inFlightAfter": 64}, "rollout": {"maxTokens": 64}},
+        ("spec.async", "under rollout.maxTokens"),
+    ),
+    (
         "no Node at a time",
         {"update": {"maxUnavailable": 0}},
         ("spec.update.maxUnavailable", "greater than or equal to 1"),

@@ -14,14 +14,16 @@ from kubeswarm_workers.text import Text
 
 @dataclass(frozen=True)
 class Episode:
-    """Tokens and log-probabilities, shape (T,), where those `given` by the environment are (see rollouts.Completion),
-    and the same as text. `failed`: why it could not go on; then it has no score."""
+    """Tokens and log-probabilities, shape (T,), where those `given` by the environment are and from where on another
+    policy sampled (see rollouts.Completion), and the same as text. `failed`: why it could not go on; then it has no
+    score."""
 
     tokens: tuple[int, ...]
     logprobs: tuple[float, ...]
     truncated: bool
     transcript: Transcript
     given: tuple[int, ...] = ()
+    switched_at: int | None = None
     failed: Unscored | None = None
 
     @property
@@ -32,12 +34,14 @@ class Episode:
     def answered(self, turns: Sequence[Turn], between: Sequence[int], answer: "Episode") -> "Episode":
         """With the environment's `turns`, their tokens, and the next answer behind it."""
         first, end = len(self.tokens), len(self.tokens) + len(between)
+        later = None if answer.switched_at is None else end + answer.switched_at
         return Episode(
             tokens=(*self.tokens, *between, *answer.tokens),
             logprobs=(*self.logprobs, *(0.0 for _ in between), *answer.logprobs),
             truncated=answer.truncated,
             transcript=(*self.transcript, *turns, *answer.transcript),
             given=(*self.given, first, end),
+            switched_at=later if self.switched_at is None else self.switched_at,
         )
 
 

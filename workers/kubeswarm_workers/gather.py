@@ -84,6 +84,7 @@ def groups_of(
                             reward=score.reward,
                             truncated=each.truncated,
                             given=list(each.given),
+                            switched_at=each.switched_at,
                         )
                         for each, score in scored
                     ],

@@ -78,12 +78,16 @@ class Node:
 
     def sync(self) -> None:
         """Brings the engines to the learner's policy, with proof. Raises what Pool.sync does."""
+        self.pool.sync(self.weights())
+
+    def weights(self) -> Weights:
+        """The learner's policy as it is now, for the engines."""
         policy = self.learner.policy
         probe = list(self.probe)
         tolerance = PROBE_TOLERANCE[str(policy.dtype).removeprefix("torch.")]
         # Where rollouts are sampled beside an update, an engine may be replaced when the learner has moved on.
         pack = frozen(policy.packed) if self.config.training.asynchronous.max_staleness else policy.packed
-        self.pool.sync(Weights(self.model_digest(), pack, probe, self.learner.sequence_logprobs(probe), tolerance))
+        return Weights(self.model_digest(), pack, probe, self.learner.sequence_logprobs(probe), tolerance)
 
 
 def engine_spec(config: NodeConfig, learner: Learner) -> EngineSpec:

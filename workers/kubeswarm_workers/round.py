@@ -20,6 +20,7 @@ from kubeswarm_workers.learn.batch import rows_of
 from kubeswarm_workers.learn.step import Learner, Update
 from kubeswarm_workers.node import NO_ADDRESS, Node
 from kubeswarm_workers.progress import Progress, Samples
+from kubeswarm_workers.rollout.pool import Switch
 from kubeswarm_workers.stopping import Stopped
 from kubeswarm_workers.tally import Tally
 from kubeswarm_workers.turns import play as play_episodes
@@ -73,9 +74,15 @@ class Played:
     taken: foreign.Taken
 
     @property
-    def staleness(self) -> int:
-        """Updates that the policy which sampled the own rollouts was behind the one that learnt from them: 0 or 1."""
-        return int(self.own.batch.model != self.record.model_before)
+    def staleness(self) -> float:
+        """Updates that the policy which sampled a token of the own rollouts was behind the one that learnt from it, in
+        the mean: 0, 1, or between where the policy changed in flight."""
+        batch = self.own.batch
+        if batch.model == self.record.model_before:
+            return 0.0
+        completions = [each for group in batch.groups for each in group.completions]
+        behind = sum(sum(each.sampled[: each.switched_at]) for each in completions)
+        return behind / sum(sum(each.sampled) for each in completions) if completions else 1.0
 
     def report(self) -> RoundReport:
         """For the history, when the round has ended."""
@@ -103,8 +110,11 @@ class Played:
         )
 
 
-def collect(node: Node, number: int, model: Digest, means: Mapping[str, float]) -> Collected:
-    """Samples and scores the round `number` with the policy `model`, which the engines hold.
+def collect(
+    node: Node, number: int, model: Digest, means: Mapping[str, float], switch: Switch | None = None
+) -> Collected:
+    """Samples and scores the round `number` with the policy `model`, which the engines hold, and with a `switch` with
+    that of the update beside it.
 
     `means`: by task, for the curriculum. May run beside an update: it touches nothing of the learner. Raises Stopped.
     """
@@ -113,11 +123,19 @@ def collect(node: Node, number: int, model: Digest, means: Mapping[str, float]) 
     with node.report.timed("generate", seconds):
         prompts = node.environment.draw(node.config.index, number, algorithm.prompts, _emphasis(node, means))
         requests = requests_of(node, prompts, algorithm.group_size, node.config.index, number)
-        sampled = play_episodes(node, prompts, requests)
+        sampled = play_episodes(node, prompts, requests, switch)
     node.report.registry.counter(names.TOKENS).inc(sum(each.sampled for group in sampled for each in group))
     with node.report.timed("score", seconds):
         groups, tasks, components = groups_of(node, prompts, requests, sampled)
-    batch = RolloutBatch(swarm_id=node.config.swarm_id, node_id=node.node_id, round=number, model=model, groups=groups)
+    switched = any(each.switched_at is not None for group in groups for each in group.completions)
+    batch = RolloutBatch(
+        swarm_id=node.config.swarm_id,
+        node_id=node.node_id,
+        round=number,
+        model=model,
+        switched_to=to_hex(switch.weights().digest) if switch and switched else None,
+        groups=groups,
+    )
     return Collected(batch, sum(map(len, sampled)), tasks, seconds, components)
 
 

@@ -32,6 +32,7 @@ def stored_round(node: Node, played: Played) -> StoredRound:
         record=record,
         training=node.config.training,
         sampled_with=played.own.batch.model,
+        switched_to=played.own.batch.switched_to,
         threads=torch.get_num_threads(),
         made_by={"torch": torch.__version__, "device": str(node.learner.policy.device)},
         own=[

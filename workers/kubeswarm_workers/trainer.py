@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from kubeswarm_workers.learn.export import export
 from kubeswarm_workers.node import Node
 from kubeswarm_workers.place import Place
 from kubeswarm_workers.progress import Progress
+from kubeswarm_workers.rollout.pool import Switch, Weights
 from kubeswarm_workers.round import Collected, Played, collect, play, publish
 from kubeswarm_workers.stopping import Stopped
 
@@ -50,8 +51,8 @@ class Trainer:
         """Plays the rounds that are missing, and leaves the trained model on the volume.
 
         With a staleness of 1 the rollouts of the next round are sampled while this one's update is computed: always
-        with the policy before the update, so that a run stays a function of its seed. Raises Stopped between rounds
-        or before an update counts, with every finished round on the disk.
+        with the policy before the update, or up to a fixed point, so that a run stays a function of its seed. Raises
+        Stopped between rounds or before an update counts, with every finished round on the disk.
         """
         node, training = self._node, self._node.config.training
         self._sync({})
@@ -76,19 +77,27 @@ class Trainer:
         if collected is None:
             collected = collect(node, number, model, self._progress.means)
             self._admit(collected)
-        later = None
-        if node.config.training.asynchronous.max_staleness and number < node.config.training.rounds:
-            later = beside.submit(collect, node, number + 1, model, self._progress.means)
-        played = play(node, self._progress, collected)
+        asynchronous, last = node.config.training.asynchronous, node.config.training.rounds
+        later, updated = None, Future[Weights]()
+        switch = Switch(asynchronous.in_flight_after, updated.result) if asynchronous.in_flight_after else None
+        if asynchronous.max_staleness and number < last:
+            later = beside.submit(collect, node, number + 1, model, self._progress.means, switch)
+        try:
+            played = play(node, self._progress, collected)
+            if later is not None and switch is not None:
+                updated.set_result(node.weights())
+        finally:
+            updated.cancel()  # who waits for an update that failed
         self._progress = played.progress
         self._ahead = None
         if later is not None:
-            with node.report.timed("wait", played.seconds):
+            with node.report.timed("wait", played.seconds), self._counting(syncs=int(switch is not None)):
                 self._ahead = later.result()
             self._admit(self._ahead)
         self._show_samples()
         self._write(played)
-        self._sync(played.seconds)
+        if later is None or switch is None:
+            self._sync(played.seconds)
         self._node.report.show_wait(played.seconds)
         self._log(played)
         with self._on_volume("the history"):
@@ -134,15 +143,19 @@ class Trainer:
             ) from error
 
     def _sync(self, seconds: dict[str, float]) -> None:
-        node = self._node
-        before = node.pool.mismatches
-        counter = node.report.registry.counter(names.WEIGHT_SYNCS)
-        with node.report.timed("sync", seconds):
-            try:
-                node.sync()
-                counter.labels("ok").inc()
-            finally:
-                counter.labels("mismatch").inc(node.pool.mismatches - before)
+        with self._node.report.timed("sync", seconds), self._counting(syncs=1):
+            self._node.sync()
+
+    @contextlib.contextmanager
+    def _counting(self, syncs: int) -> Iterator[None]:
+        """Counts what happens in it: transfers of weights that worked, and engines that differed after one."""
+        pool, counter = self._node.pool, self._node.report.registry.counter(names.WEIGHT_SYNCS)
+        before = pool.mismatches
+        try:
+            yield
+            counter.labels("ok").inc(syncs)
+        finally:
+            counter.labels("mismatch").inc(pool.mismatches - before)
 
     def _measure(self, prompts: list[Prompt], seconds: dict[str, float]) -> None:
         """Measures where it is due after this round and not done yet: also what a crash left out."""

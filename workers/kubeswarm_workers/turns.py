@@ -6,19 +6,23 @@ from dataclasses import replace
 from kubeswarm_workers.environments.contract import Answers, Prompt, Turn, Unscored
 from kubeswarm_workers.episode import Episode
 from kubeswarm_workers.node import Node
+from kubeswarm_workers.rollout.pool import Switch
 from kubeswarm_workers.rollout.sampling import Request, Sampled
 from kubeswarm_workers.seeds import seed_of
 from kubeswarm_workers.text import Text
 
 
-def play(node: Node, prompts: Sequence[Prompt], requests: Sequence[Request]) -> list[list[Episode]]:
-    """The episodes of every request. Raises Stopped.
+def play(
+    node: Node, prompts: Sequence[Prompt], requests: Sequence[Request], switch: Switch | None = None
+) -> list[list[Episode]]:
+    """The episodes of every request; with a `switch` the engines change their policy in the middle of the first
+    answers, and all later ones are of the new one. Raises Stopped.
 
     An episode ends when the environment says so, after rollout.maxTurns answers, with an answer that was cut off, and
     where the context has no room for another one.
     """
     rollout = node.config.training.rollout
-    episodes = [[_of(node.text, each) for each in group] for group in node.pool.generate(list(requests))]
+    episodes = [[_of(node.text, each) for each in group] for group in node.pool.generate(list(requests), switch)]
     live = [(at, index) for at, group in enumerate(episodes) for index, each in enumerate(group) if not each.truncated]
     for turn in range(1, rollout.max_turns):
         going: list[tuple[int, int]] = []
@@ -45,14 +49,15 @@ def play(node: Node, prompts: Sequence[Prompt], requests: Sequence[Request]) -> 
         for (at, index), turns, request, [answer] in zip(going, said, further, answers, strict=True):
             before = episodes[at][index]
             between = request.prompt[len(requests[at].prompt) + len(before.tokens) :]
-            episodes[at][index] = before.answered(turns, between, _of(node.text, answer))
+            later = answer if switch is None else replace(answer, switched_at=0)
+            episodes[at][index] = before.answered(turns, between, _of(node.text, later))
         live = [(at, index) for at, index in going if not episodes[at][index].truncated]
     return episodes
 
 
 def _of(text: Text, sampled: Sampled) -> Episode:
     transcript = (Turn("assistant", text.decode(sampled.tokens)),)
-    return Episode(sampled.tokens, sampled.logprobs, sampled.truncated, transcript)
+    return Episode(sampled.tokens, sampled.logprobs, sampled.truncated, transcript, switched_at=sampled.switched_at)
 
 
 def _answers(prompt: Prompt, episode: Episode) -> Answers:

@@ -95,3 +95,34 @@ def test_any_change_of_a_completion_changes_the_root(batch: RolloutBatch) -> Non
     changed = completion.model_copy(update={"truncated": not completion.truncated})
     group = first.model_copy(update={"completions": [changed, *first.completions[1:]]})
     assert batch.model_copy(update={"groups": [group, *batch.groups[1:]]}).root() != batch.root()
+
+
+def in_flight(switched_at: int | None, switched_to: str | None) -> RolloutBatch:
+    completion = Completion(tokens=[1, 2, 3], logprobs=[-1.0] * 3, reward=0, truncated=False, switched_at=switched_at)
+    return RolloutBatch(
+        swarm_id="0x" + "22" * 32,
+        node_id="0x" + "33" * 20,
+        round=1,
+        model="0x" + "44" * 32,
+        switched_to=switched_to,
+        groups=[Group(task="t", item=0, prompt_tokens=[1], completions=[completion])],
+    )
+
+
+def test_where_another_policy_went_on_is_part_of_what_is_signed() -> None:
+    other, third = "0x" + "55" * 32, "0x" + "66" * 32
+    batches = [in_flight(None, None), in_flight(1, other), in_flight(2, other), in_flight(2, third)]
+    assert len({batch.root() for batch in batches}) == 4
+    for batch in batches:
+        sent = SignedBatch(batch=batch, signature=bytes(65))
+        assert SignedBatch.decode(sent.encode()) == sent
+    with pytest.raises(ValueError, match="switchedTo is not there"):
+        in_flight(1, None)
+    with pytest.raises(ValueError, match="is not one of 3 tokens"):
+        in_flight(3, other)
+
+
+def test_a_batch_of_one_policy_is_what_it_was_before_there_were_others() -> None:
+    batch = in_flight(None, None)
+    assert b"switched" not in SignedBatch(batch=batch, signature=bytes(65)).encode()
+    assert batch.root().hex() == "cb3accaa998992fa41da47b00572cb10ebdb1fd8183615425b5262b9d4156fea"

@@ -35,19 +35,19 @@ def drawn(seed: int, count: int, rounds: int, round_seconds: float, start_second
     return kills[:count]
 
 
-def undisturbed(root: Path, model: Path, rounds: int, staleness: int) -> tuple[Place, dict[int, str]]:
+def undisturbed(root: Path, model: Path, rounds: int, asynchronous: dict[str, int]) -> tuple[Place, dict[int, str]]:
     """Where it ran, and the losses."""
-    return disturbed(root, model, rounds, staleness, [])
+    return disturbed(root, model, rounds, asynchronous, [])
 
 
 def disturbed(
-    root: Path, model: Path, rounds: int, staleness: int, kills: Sequence[Kill]
+    root: Path, model: Path, rounds: int, asynchronous: dict[str, int], kills: Sequence[Kill]
 ) -> tuple[Place, dict[int, str]]:
     """The same run with `kills`, started again after each death of the trainer; every victim was there to die."""
     log, left = root / "log", list(kills)
     while True:
         place = trainers.fresh_place(root)  # other ports: some of Ray's processes notice a death only after a minute
-        trainers.configure(place, model, SPELLING, rounds, staleness=staleness)
+        trainers.configure(place, model, SPELLING, rounds, asynchronous=asynchronous)
         with trainers.running(place, "trainer", log) as trainer:
             while left and trainer.process.poll() is None:
                 kill = left.pop(0)

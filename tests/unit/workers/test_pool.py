@@ -22,13 +22,17 @@ from kubeswarm_workers.learn.model import Policy
 from kubeswarm_workers.learn.step import Learner
 from kubeswarm_workers.place import Place
 from kubeswarm_workers.rollout import cluster
+from kubeswarm_workers.rollout import engines as engines_module
 from kubeswarm_workers.rollout.engine import Engine
-from kubeswarm_workers.rollout.pool import Pool, Weights, WeightsDiffer
-from kubeswarm_workers.rollout.sampling import EngineSpec, Request, shares
-from kubeswarm_workers.weights import Packed, policy_digest
+from kubeswarm_workers.rollout.engines import EnginesFailed
+from kubeswarm_workers.rollout.pool import Pool, Switch, Weights, WeightsDiffer
+from kubeswarm_workers.rollout.sampling import EngineSpec, Request, Sampled, shares
+from kubeswarm_workers.weights import Packed, frozen, policy_digest
 from tests.unit.workers import trainers
 
 PROMPT = tuple(range(5, 45))
+#: Forward passes before an update in flight.
+PASSES = 6
 
 
 def test_shares_are_even_and_whole() -> None:
@@ -169,9 +173,7 @@ def test_sampled_logprobs_are_the_learners_and_deaths_change_nothing(
         assert [len(group) for group in first] == [4] * 6
         for request, group in zip(REQUESTS, first, strict=True):
             for sampled in group:
-                with torch.no_grad():
-                    own = learner.sequence_logprobs([*request.prompt, *sampled.tokens])[len(request.prompt) - 1 :]
-                assert own == pytest.approx(sampled.logprobs, abs=1e-4)
+                assert logprobs(learner, request, sampled) == pytest.approx(sampled.logprobs, abs=1e-4)
                 assert sampled.truncated == (len(sampled.tokens) == 24)
         assert pool.generate(REQUESTS) == first
 
@@ -186,5 +188,84 @@ def test_sampled_logprobs_are_the_learners_and_deaths_change_nothing(
 
         pool.resize(1)
         assert len(pool.generate(REQUESTS)) == 6
+    finally:
+        pool.close()
+
+
+def kept(learner: Learner) -> Weights:
+    """The learner's policy as it is now, whatever it learns after."""
+    return replace(weights(learner), pack=frozen(learner.policy.packed))
+
+
+def logprobs(learner: Learner, request: Request, sampled: Sampled) -> list[float]:
+    with torch.no_grad():
+        return learner.sequence_logprobs([*request.prompt, *sampled.tokens])[len(request.prompt) - 1 :]
+
+
+def each(groups: list[list[Sampled]]) -> Iterator[tuple[Request, Sampled]]:
+    for request, group in zip(REQUESTS, groups, strict=True):
+        for sampled in group:
+            yield request, sampled
+
+
+@pytest.mark.engine
+def test_an_update_in_flight_changes_completions_from_a_fixed_token_on(
+    ray_cluster: None, tiny_model: Path, learner: Learner
+) -> None:
+    """Each token's log-probability is that of the policy that sampled it, and a death on the way changes nothing."""
+    pool = make(tiny_model, 2)
+    try:
+        old = kept(learner)
+        pool.sync(old)
+        plain = pool.generate(REQUESTS)
+        untrained = Learner(Policy(tiny_model, None, seed=0), Algorithm(), Rollout())
+        for _ in range(3):
+            train(learner)
+        new = kept(learner)
+        switched = pool.generate(REQUESTS, Switch(PASSES, lambda: new))
+        assert pool.mismatches == 0
+        stale: list[float] = []
+        for (request, sampled), (_, would) in zip(each(switched), each(plain), strict=True):
+            assert sampled.switched_at == (PASSES if len(sampled.tokens) > PASSES else None)
+            assert sampled.tokens[:PASSES] == would.tokens[:PASSES]
+            was, now = (logprobs(policy, request, sampled) for policy in (untrained, learner))
+            assert sampled.logprobs[:PASSES] == pytest.approx(was[:PASSES], abs=1e-4)
+            assert sampled.logprobs[PASSES:] == pytest.approx(now[PASSES:], abs=1e-4)
+            stale += [abs(a - b) for a, b in zip(was[PASSES:], now[PASSES:], strict=True)]
+        assert max(stale) > 1e-2  # or it would not matter whose they are
+
+        after = pool.generate(REQUESTS)
+        for request, sampled in each(after):
+            assert sampled.switched_at is None
+            assert sampled.logprobs == pytest.approx(logprobs(learner, request, sampled), abs=1e-4)
+
+        pool.sync(old)
+        victims = iter([process_of(pool, 1)])
+
+        def after_a_death() -> Weights:
+            for victim in victims:
+                os.kill(victim, signal.SIGKILL)
+            return new
+
+        assert pool.generate(REQUESTS, Switch(PASSES, after_a_death)) == switched
+        assert next(victims, None) is None and pool.generate(REQUESTS) == after
+    finally:
+        pool.close()
+
+
+@pytest.mark.engine
+def test_what_was_computed_before_an_update_in_flight_may_not_be_used_after_it(
+    ray_cluster: None, tiny_model: Path, learner: Learner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines_module, "MAX_LOSSES", 1)
+    pool = make(tiny_model, 1, Remembering)
+    try:
+        pool.sync(kept(learner))
+        for _ in range(5):
+            train(learner)
+        new = kept(learner)
+        with pytest.raises(EnginesFailed, match="the prefix cache is of other weights"):
+            pool.generate(REQUESTS, Switch(PASSES, lambda: new))
+        assert pool.mismatches == 1
     finally:
         pool.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kubeswarm_api import names
+from kubeswarm_api.encoding import to_hex
 from kubeswarm_api.records import RoundRecord, check_chain
 from kubeswarm_api.reports import NodeReport, Phase, RoundReport
 from kubeswarm_workers import stored
@@ -20,6 +21,8 @@ from tests.unit.workers.kills import Kill
 
 pytestmark = pytest.mark.engine
 ROUNDS = 4
+ONE_BEHIND = {"maxStaleness": 1}
+IN_FLIGHT = {"maxStaleness": 1, "inFlightAfter": 4}
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +73,7 @@ def test_records_chain_and_the_model_is_left(undisturbed: tuple[Place, dict[int,
 @pytest.fixture(scope="module")
 def one_behind(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, dict[int, str]]:
     """The same with async.maxStaleness 1."""
-    return kills.undisturbed(tmp_path_factory.mktemp("one-behind"), tiny_model, ROUNDS, 1)
+    return kills.undisturbed(tmp_path_factory.mktemp("one-behind"), tiny_model, ROUNDS, ONE_BEHIND)
 
 
 def test_each_round_but_the_first_is_sampled_one_update_behind(one_behind: tuple[Place, dict[int, str]]) -> None:
@@ -87,18 +90,43 @@ def test_each_round_but_the_first_is_sampled_one_update_behind(one_behind: tuple
     assert first < NOISE_FLOOR < min(later)
 
 
+@pytest.fixture(scope="module")
+def in_flight(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, dict[int, str]]:
+    """The same with completions that go on with the updated policy after 4 tokens."""
+    return kills.undisturbed(tmp_path_factory.mktemp("in-flight"), tiny_model, ROUNDS, IN_FLIGHT)
+
+
+def test_an_update_in_flight_is_recorded_token_by_token(in_flight: tuple[Place, dict[int, str]]) -> None:
+    place, losses = in_flight
+    records = [RoundRecord.from_bytes(data) for data in trainers.records(place)]
+    check_chain(records)
+    assert [record.round for record in records] == list(losses) == list(range(1, ROUNDS + 1))
+    rounds = [stored.read(place.stored_rounds, number) for number in losses]
+    assert [each.sampled_with for each in rounds[1:]] == [record.model_before for record in records[:-1]]
+    assert [each.switched_to for each in rounds] == [None, *(record.model_before for record in records[1:])]
+    for each, record, report in zip(rounds, records, histories(place), strict=True):
+        assert to_hex(each.published().root()) == record.rollouts_root
+        completions = [one for group in each.own for one in group.group.completions]
+        if each.switched_to:
+            long = [one for one in completions if len(one.tokens) > IN_FLIGHT["inFlightAfter"]]
+            assert long and all(one.switched_at == IN_FLIGHT["inFlightAfter"] for one in long)
+            assert 0 < report.meters["staleness"] < 1
+
+
 def histories(place: Place) -> list[RoundReport]:
     return [RoundReport.model_validate_json(line) for line in place.history.read_bytes().splitlines()]
 
 
-@pytest.mark.parametrize("staleness", [0, 1])
+@pytest.mark.parametrize(
+    ("run", "asynchronous"), [("undisturbed", {}), ("one_behind", ONE_BEHIND), ("in_flight", IN_FLIGHT)]
+)
 def test_killed_at_any_point_it_ends_bit_for_bit_the_same(
-    tiny_model: Path, tmp_path: Path, staleness: int, request: pytest.FixtureRequest
+    tiny_model: Path, tmp_path: Path, run: str, asynchronous: dict[str, int], request: pytest.FixtureRequest
 ) -> None:
     """Environment, engine and trainer, one after the other; `make test-long` has many more points."""
-    expected, expected_losses = request.getfixturevalue("one_behind" if staleness else "undisturbed")
+    expected, expected_losses = request.getfixturevalue(run)
     points = [Kill("environment", 0, 0.02), Kill("engine", 1, 0.05), Kill("trainer", 2, 0.1)]
-    place, losses = kills.disturbed(tmp_path, tiny_model, ROUNDS, staleness, points)
+    place, losses = kills.disturbed(tmp_path, tiny_model, ROUNDS, asynchronous, points)
     kills.same(place, losses, expected, expected_losses)
     assert {1, 2} <= losses.keys()
 
@@ -138,7 +166,7 @@ def standing(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
         "limits": {"seconds": 2, "memoryMebibytes": 2048},
     }
     place = trainers.fresh_place(root)
-    trainers.configure(place, tiny_model, environment, ROUNDS, staleness=1, learning_rate=0)
+    trainers.configure(place, tiny_model, environment, ROUNDS, asynchronous=ONE_BEHIND, learning_rate=0)
     scrapes: list[str] = []
     done = threading.Event()
 

@@ -1,6 +1,7 @@
 """Episodes of several answers: what is learnt of them, and what another Node's are checked for."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from kubeswarm_workers.learn.batch import Row, Sample, collate, rows_of, weighed
 from kubeswarm_workers.learn.foreign import Reading, Rules
 from kubeswarm_workers.learn.model import Policy
 from kubeswarm_workers.learn.step import Learner
+from kubeswarm_workers.rollout.pool import Switch, Weights
 from kubeswarm_workers.rollout.sampling import Request, Sampled
 from kubeswarm_workers.text import Text
 from tests.unit.workers.conftest import environment_of, make_model
@@ -194,9 +196,15 @@ class Sampler:
         self.asked: list[list[Request]] = []
 
     @torch.no_grad()
-    def generate(self, requests: list[Request]) -> list[list[Sampled]]:
+    def generate(self, requests: list[Request], switch: Switch | None = None) -> list[list[Sampled]]:
         self.asked.append(requests)
-        return [[self._sample(request, index) for index in range(request.samples)] for request in requests]
+        groups = [[self._sample(request, index) for index in range(request.samples)] for request in requests]
+        if switch is None:
+            return groups
+        at = switch.passes
+        return [
+            [replace(each, switched_at=at if len(each.tokens) > at else None) for each in group] for group in groups
+        ]
 
     def _sample(self, request: Request, index: int) -> Sampled:
         model: Any = self.policy.model
@@ -214,19 +222,23 @@ class Sampler:
         return Sampled(tuple(tokens), tuple(logprobs), end not in tokens)
 
 
+def policy_of_nobody() -> Weights:
+    raise AssertionError("the sampler has no weights to change")
+
+
 def test_episodes_are_played_answer_by_answer(policy: Policy, guess: Split, characters: Callable[[], Any]) -> None:
     text = Text(characters())
     rollout = Rollout(max_tokens=12, max_turns=3)
     prompts = guess.draw(0, 1, 2)
     requests = [Request(text.encode(prompt.turns), 4, 100 * at) for at, prompt in enumerate(prompts)]
 
-    def play() -> tuple[list[list[Episode]], Sampler]:
+    def play(switch: Switch | None = None) -> tuple[list[list[Episode]], Sampler]:
         sampler = Sampler(policy, rollout.max_tokens)
         training = SimpleNamespace(rollout=rollout)
         node: Any = SimpleNamespace(
             config=SimpleNamespace(training=training), environment=guess, text=text, pool=sampler, context=400
         )
-        return turns.play(node, prompts, requests), sampler
+        return turns.play(node, prompts, requests, switch), sampler
 
     episodes, sampler = play()
     first, *later = sampler.asked
@@ -252,6 +264,11 @@ def test_episodes_are_played_answer_by_answer(policy: Policy, guess: Split, char
     }
     assert all(any(whole[: len(each.prompt)] == each.prompt for whole in prefixes) for each in later[0])
     assert play()[0] == episodes  # the same seeds, the same episodes
+    for before, after in zip(episodes, play(Switch(2, policy_of_nobody))[0], strict=True):
+        for plain, switched in zip(before, after, strict=True):
+            first = plain.given[0] if plain.given else len(plain.tokens)
+            later = plain.given[1] if plain.given else None  # an answer after the update is of the new policy alone
+            assert switched == replace(plain, switched_at=2 if first > 2 else later)
     single = Rollout(max_tokens=12)
     rollout = single
     assert [[each.transcript[:1] for each in group] for group in episodes] == [

@@ -45,7 +45,7 @@ def configure(
     *,
     workers: int = 0,
     turns: int = 1,
-    staleness: int = 0,
+    asynchronous: dict[str, int] | None = None,
     learning_rate: float = 3e-4,
 ) -> None:
     """Writes the Node's configuration."""
@@ -54,7 +54,7 @@ def configure(
         "environment": environment,
         "rounds": rounds,
         "algorithm": {"prompts": 4, "groupSize": 4, "learningRate": learning_rate},
-        "async": {"maxStaleness": staleness},
+        "async": asynchronous or {},
         "rollout": {"maxTokens": 24, "workers": workers, "maxTurns": turns},
         "evaluation": {"items": 4, "every": 2},
     }

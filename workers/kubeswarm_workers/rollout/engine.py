@@ -71,11 +71,15 @@ class Engine:
             max_num_seqs=spec.sequences,
             max_num_batched_tokens=max(BATCH_TOKENS, spec.context),
             enable_chunked_prefill=False,
+            async_scheduling=False,  # a pause between two passes finds none under way
             logprobs_mode="processed_logprobs",
             disable_log_stats=True,
             weight_transfer_config=WeightTransferConfig(backend=BACKEND),
             **options,
         )
+        self._updates = self._begun_after = 0
+        self._started = 0.0
+        self._ended: list[Any] = []
         self._metrics = Registry()
         self._metrics.gauge(names.ENGINE_READY).set(1)
 
@@ -91,20 +95,32 @@ class Engine:
         """Ends the transfer, forgets what was computed with the old weights, and returns the policy's digest."""
         self._llm.collective_rpc("finish_weight_update")
         self._forget()
+        self._updates += 1
+        self._llm.llm_engine.set_weight_version(str(self._updates))  # vLLM notes it by token
         return self._llm.collective_rpc(_digest)[0]
 
     def _forget(self) -> None:
-        if not self._llm.reset_prefix_cache():
+        # What is kept by a pause goes on by computing its tokens again.
+        if not self._llm.reset_prefix_cache(reset_running_requests=True):
             raise RuntimeError("the prefix cache was in use and could not be reset")
 
     def generate(self, requests: list[Request]) -> list[list[Sampled]]:
         """Samples all requests as one batch. The result follows from weights and requests alone: the cache is empty
         before, since whether a prefix is found in it changes the composition of the batch and with it the rounding."""
+        self.begin(requests, 0)
+        return self.finish()
+
+    def begin(self, requests: list[Request], passes: int) -> None:
+        """The first `passes` forward passes of the same; then what is unfinished is kept, and waits for `finish`.
+
+        In between the weights may be changed: what follows is computed and sampled with the new ones alone, and each
+        completion says from where on.
+        """
         from vllm import SamplingParams
 
         self._forget()
-        started = time.monotonic()
-        outputs = self._llm.generate(
+        self._started, self._begun_after = time.monotonic(), self._updates
+        self._llm.enqueue(
             [{"prompt_token_ids": list(request.prompt)} for request in requests],
             [
                 SamplingParams(
@@ -120,8 +136,17 @@ class Engine:
             ],
             use_tqdm=False,
         )
-        sampled = [[_sampled(each) for each in output.outputs] for output in outputs]
-        self._metrics.histogram(names.ENGINE_SECONDS).observe(time.monotonic() - started)
+        self._ended = [output for _ in range(passes) for output in self._llm.llm_engine.step()]
+        self._llm.sleep(level=0, mode="keep")
+
+    def finish(self) -> list[list[Sampled]]:
+        """The rest of what was begun; then all of it, in the order of the requests."""
+        self._llm.wake_up(["scheduling"])
+        outputs = sorted(
+            [*self._ended, *self._llm.wait_for_completion(use_tqdm=False)], key=lambda output: int(output.request_id)
+        )
+        sampled = [[_sampled(each, str(self._begun_after)) for each in output.outputs] for output in outputs]
+        self._metrics.histogram(names.ENGINE_SECONDS).observe(time.monotonic() - self._started)
         self._metrics.counter(names.ENGINE_TOKENS).inc(sum(len(each.tokens) for group in sampled for each in group))
         return sampled
 
@@ -153,8 +178,9 @@ def _digest(worker: Any) -> bytes:
     return worker.weight_transfer_engine.digest()
 
 
-def _sampled(output: Any) -> Sampled:
+def _sampled(output: Any, version: str) -> Sampled:
     logprobs = tuple(
         float(entry[token].logprob) for entry, token in zip(output.logprobs, output.token_ids, strict=True)
     )
-    return Sampled(tuple(output.token_ids), logprobs, output.finish_reason == "length")
+    switched_at = next((span.start for span in output.weight_versions if span.version != version), None)
+    return Sampled(tuple(output.token_ids), logprobs, output.finish_reason == "length", switched_at)

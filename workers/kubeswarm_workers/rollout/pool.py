@@ -5,31 +5,18 @@ successor with the same seeds, so that the round's batch does not depend on who 
 """
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError
 
-from kubeswarm_api import names
 from kubeswarm_workers.rollout.engine import Engine
+from kubeswarm_workers.rollout.engines import Engines
 from kubeswarm_workers.rollout.sampling import EngineSpec, Request, Sampled, shares
-from kubeswarm_workers.stopping import Stopped
 from kubeswarm_workers.weights import Packed, chunks
 
 log = logging.getLogger(__name__)
-
-#: Seconds that one call to an engine may take, the first one after its start included.
-CALL_SECONDS = 900.0
-#: Engines lost in a row, without one call that worked, before the trainer gives up.
-MAX_LOSSES = 5
-POLL_SECONDS = 0.5
-
-
-class EnginesFailed(Exception):
-    """Engines fail again and again: the message has the last cause."""
 
 
 class WeightsDiffer(Exception):
@@ -47,9 +34,36 @@ class Weights:
     probe_logprobs: list[float]
     tolerance: float
 
+    def difference(self, digest: bytes, probe: tuple[Sequence[float], float]) -> str | None:
+        """What shows that an engine does not hold this policy.
 
-class Pool:
-    """`report(text)` is told what is waited for; `stopping()` ends every wait with Stopped."""
+        Each shows what the others can't: the digest what did not arrive, the probe what arrived and is not in use
+        (a packed copy), the probe through the prefix cache what was computed with the weights before.
+        """
+        fresh, cached = probe
+        if digest != self.digest:
+            return f"it holds the policy {digest.hex()[:16]}, the learner {self.digest.hex()[:16]}"
+        gaps = [abs(ours - theirs) for ours, theirs in zip(self.probe_logprobs, fresh, strict=True)]
+        gap = sum(gaps) / len(gaps)
+        if not gap <= self.tolerance:
+            return f"log-probabilities of the probe are off by {gap:.3g} in the mean, at most {self.tolerance:g}"
+        stale = abs(cached - fresh[-1])
+        if not stale <= self.tolerance:
+            return f"the prefix cache is of other weights: a log-probability is off by {stale:.3g} through it"
+        return None
+
+
+@dataclass(frozen=True)
+class Switch:
+    """An update in flight: each engine stops after this many forward passes, and goes on with what `weights()` gives,
+    which waits until that is known."""
+
+    passes: int
+    weights: Callable[[], Weights]
+
+
+class Pool(Engines):
+    """Engines that hold one policy, and what they sample with it."""
 
     def __init__(
         self,
@@ -59,81 +73,9 @@ class Pool:
         stopping: Callable[[], bool],
         engine: type[Engine] = Engine,
     ) -> None:
-        self._spec = spec
-        self._report = report
-        self._stopping = stopping
-        self._actors: list[Any | None] = [None] * engines
-        self._fresh: set[int] = set(range(engines))
+        super().__init__(spec, engines, report, stopping, engine)
         self._weights: Weights | None = None
-        self._losses = 0
         self.mismatches = 0
-        self._remote = ray.remote(engine)
-
-    def resize(self, engines: int) -> None:
-        """Has this many engines from the next call on; the last ones end where there are too many."""
-        for actor in self._actors[engines:]:
-            if actor is not None:
-                ray.kill(actor)
-        self._actors = [*self._actors[:engines], *[None] * (engines - len(self._actors))]
-        self._fresh = {index for index in self._fresh if index < engines}
-
-    def start(self) -> None:
-        """Waits until all engines answer; says meanwhile what for.
-
-        Rollout pods may take as long as they like to come; once they are there, an engine has CALL_SECONDS to start.
-        """
-        joined_since: float | None = None
-        starting = {
-            index: self._make(index).process_id.remote() for index, actor in enumerate(self._actors) if actor is None
-        }
-        while starting:
-            done, _ = ray.wait(list(starting.values()), timeout=POLL_SECONDS)
-            for index in [index for index, ref in starting.items() if ref in done]:
-                ref = starting.pop(index)
-                try:
-                    ray.get(ref)
-                except RayError as error:
-                    self._lose(index, error)
-                    starting[index] = self._make(index).process_id.remote()
-            if not starting:
-                break
-            self._check_stop()
-            total = len(self._actors)
-            joined = int(ray.cluster_resources().get(names.RAY_ENGINE_RESOURCE, 0))
-            if joined < total:
-                joined_since = None
-                self._report(f"waiting for rollout pods: {joined} of {total} have joined")
-                continue
-            self._report(f"waiting for engines to start: {total - len(starting)} of {total} answer")
-            joined_since = joined_since or time.monotonic()
-            if time.monotonic() - joined_since > CALL_SECONDS:
-                for index in starting:
-                    self._lose(index, TimeoutError(f"the engine did not start within {CALL_SECONDS:g} s"))
-                    starting[index] = self._make(index).process_id.remote()
-                joined_since = None
-        self._report("")
-
-    def _make(self, index: int) -> Any:
-        actor = self._remote.options(num_cpus=0, resources={names.RAY_ENGINE_RESOURCE: 1}, max_restarts=0).remote(
-            self._spec
-        )
-        self._actors[index] = actor
-        self._fresh.add(index)
-        return actor
-
-    def _lose(self, index: int, cause: BaseException) -> None:
-        """Counts the loss of an engine and makes sure that it is gone."""
-        self._losses += 1
-        text = str(cause).strip().splitlines()
-        log.warning(
-            "engine lost", extra={"engine": index, "cause": type(cause).__name__, "detail": (text or [""])[-1][:500]}
-        )
-        actor = self._actors[index]
-        if actor is not None:
-            ray.kill(actor)
-        self._actors[index] = None
-        if self._losses >= MAX_LOSSES:
-            raise EnginesFailed(f"{self._losses} engines lost in a row; the last one: {type(cause).__name__}: {cause}")
 
     def sync(self, weights: Weights) -> None:
         """Brings every engine to `weights`, and proves it: by digest, and by the probe's log-probabilities.
@@ -142,15 +84,6 @@ class Pool:
         """
         self._weights = weights
         self._recover(lambda: self._send(set(range(len(self._actors)))))
-
-    def _recover(self, work: Callable[[], Any]) -> Any:
-        """Runs `work`; whenever it loses engines, replaces them and runs it again."""
-        while True:
-            self.start()
-            result = work()
-            if None not in self._actors:
-                self._losses = 0
-                return result
 
     def _send(self, targets: set[int]) -> None:
         assert self._weights is not None
@@ -161,19 +94,12 @@ class Pool:
     def _transfer(self, group: set[int], changed_only: bool) -> None:
         weights = self._weights
         assert weights is not None
-        self._call(group, "start_update")
-        loading: dict[int, Any] = {}
-        for chunk in chunks(weights.pack(changed_only)):  # the next one is packed while the engines load this one
-            message = ray.put(chunk)
-            self._results(loading)
-            loading = self._begin(self._alike(group, "receive", message))
-        self._results(loading)
-        digests = self._call(group, "finish_update")
+        digests = self._deliver(weights, group, changed_only)
         probes = self._call(group, "probe", weights.probe_tokens)
         for index in sorted(group):
             if self._actors[index] is None:
                 continue
-            problem = self._difference(digests[index], probes[index])
+            problem = weights.difference(digests[index], probes[index])
             if problem is None:
                 self._fresh.discard(index)
                 continue
@@ -185,78 +111,61 @@ class Pool:
             else:
                 raise WeightsDiffer(f"engine {index}: {problem}")
 
-    def _difference(self, digest: bytes, probe: tuple[Sequence[float], float]) -> str | None:
-        """What shows that an engine does not hold the learner's policy.
+    def _deliver(self, weights: Weights, group: set[int], changed_only: bool) -> dict[int, bytes]:
+        """The digests of what the engines hold after it."""
+        self._call(group, "start_update")
+        loading: dict[int, Any] = {}
+        for chunk in chunks(weights.pack(changed_only)):  # the next one is packed while the engines load this one
+            message = ray.put(chunk)
+            self._results(loading)
+            loading = self._begin(self._alike(group, "receive", message))
+        self._results(loading)
+        return self._call(group, "finish_update")
 
-        Each shows what the others can't: the digest what did not arrive, the probe what arrived and is not in use
-        (a packed copy), the probe through the prefix cache what was computed with the weights before.
+    def generate(self, requests: Sequence[Request], switch: Switch | None = None) -> list[list[Sampled]]:
+        """Samples all requests; with a `switch` across a change of weights, which then all engines hold.
+
+        Raises EnginesFailed, WeightsDiffer, Stopped, and what `switch.weights` does.
         """
-        weights = self._weights
-        assert weights is not None
-        fresh, cached = probe
-        if digest != weights.digest:
-            return f"it holds the policy {digest.hex()[:16]}, the learner {weights.digest.hex()[:16]}"
-        gaps = [abs(ours - theirs) for ours, theirs in zip(weights.probe_logprobs, fresh, strict=True)]
-        gap = sum(gaps) / len(gaps)
-        if not gap <= weights.tolerance:
-            return f"log-probabilities of the probe are off by {gap:.3g} in the mean, at most {weights.tolerance:g}"
-        stale = abs(cached - fresh[-1])
-        if not stale <= weights.tolerance:
-            return f"the prefix cache is of other weights: a log-probability is off by {stale:.3g} through it"
-        return None
-
-    def generate(self, requests: Sequence[Request]) -> list[list[Sampled]]:
-        """Samples all requests. Raises EnginesFailed, WeightsDiffer, Stopped."""
         parts = shares(len(requests), len(self._actors))
         results: dict[int, list[list[Sampled]]] = {}
+        switched: set[int] = set()
 
         def work() -> None:
+            switched.difference_update(self._fresh)
             self._send(set(self._fresh))
-            missing = {
-                index
+            asked = {
+                index: [] if index in results else [requests[at] for at in part]
                 for index, part in enumerate(parts)
-                if part and index not in results and self._actors[index] is not None
+                if self._actors[index] is not None and index not in switched
             }
-            results.update(
-                self._results(
-                    self._begin({index: ("generate", [requests[at] for at in parts[index]]) for index in missing})
+            if switch is None:
+                sampled = self._results(
+                    self._begin({index: ("generate", share) for index, share in asked.items() if share})
                 )
-            )
+            else:
+                sampled = self._across(asked, switch)
+                switched.update(sampled)
+            results.update({index: each for index, each in sampled.items() if asked[index]})
 
         self._recover(work)
+        if switch is not None:
+            self._weights = switch.weights()
         return [sampled for index, part in enumerate(parts) if part for sampled in results[index]]
 
-    def _call(self, group: set[int], method: str, *args: Any) -> dict[int, Any]:
-        return self._results(self._begin(self._alike(group, method, *args)))
+    def _across(self, asked: Mapping[int, list[Request]], switch: Switch) -> dict[int, list[list[Sampled]]]:
+        """What was sampled by the engines that hold the new weights afterwards.
 
-    def _alike(self, group: set[int], method: str, *args: Any) -> dict[int, tuple[Any, ...]]:
-        """The same call to all engines of a group that are there."""
-        return {index: (method, *args) for index in sorted(group) if self._actors[index] is not None}
-
-    def _begin(self, calls: dict[int, tuple[Any, ...]]) -> dict[int, Any]:
-        """Makes the calls at once."""
-        return {index: getattr(self._actors[index], method).remote(*args) for index, (method, *args) in calls.items()}
-
-    def _results(self, refs: dict[int, Any]) -> dict[int, Any]:
-        """Waits for calls; engines that fail or take too long are lost and have no result."""
-        deadline = time.monotonic() + CALL_SECONDS
-        results: dict[int, Any] = {}
-        for index, ref in refs.items():
-            while not ray.wait([ref], timeout=POLL_SECONDS)[0] and time.monotonic() < deadline:
-                self._check_stop()
-            try:
-                results[index] = ray.get(ref, timeout=0)
-            except (RayError, GetTimeoutError) as error:
-                self._lose(index, error)
-        return results
-
-    def _check_stop(self) -> None:
-        if self._stopping():
-            raise Stopped
-
-    def close(self) -> None:
-        """Ends the engines."""
-        for actor in self._actors:
-            if actor is not None:
-                ray.kill(actor)
-        self._actors = []
+        The probe has to wait until nothing is kept any more. An engine that fails it is lost, with what it sampled.
+        """
+        begun = self._results(self._begin({index: ("begin", share, switch.passes) for index, share in asked.items()}))
+        weights = switch.weights()
+        digests = self._deliver(weights, set(begun), changed_only=True)
+        sampled = self._call(set(digests), "finish")
+        probes = self._call(set(sampled), "probe", weights.probe_tokens)
+        for index, probe in probes.items():
+            if (problem := weights.difference(digests[index], probe)) is not None:
+                self.mismatches += 1
+                self._lose(index, WeightsDiffer(problem))
+                del sampled[index]
+        return {index: each for index, each in sampled.items() if index in probes}

@@ -29,11 +29,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Sampled:
-    """One completion: token ids and their processed log-probabilities, shape (T,); truncated: no stop was reached."""
+    """One completion: token ids and their processed log-probabilities, shape (T,); truncated: no stop was reached;
+    switched_at: index of the first token that was sampled after a change of weights, None without one."""
 
     tokens: tuple[int, ...]
     logprobs: tuple[float, ...]
     truncated: bool
+    switched_at: int | None = None
 
 
 def shares(count: int, engines: int) -> list[range]:
