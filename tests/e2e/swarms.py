@@ -15,7 +15,9 @@ import yaml
 
 from hack import audit
 from hack.cluster.layout import Layout
+from kubeswarm_api.names import INDEXER_PORT
 from kubeswarm_contracts import AttestedRounds, Chain, deployment
+from kubeswarm_contracts.run_log import RunLog
 
 Object = dict[str, Any]
 SYSTEM = "kubeswarm-system"
@@ -165,10 +167,17 @@ class Cluster:
         states = [*status.get("containerStatuses", []), *status.get("initContainerStatuses", [])]
         return next(s["restartCount"] for s in states if s["name"] == container)
 
+    def service(self, name: str, port: int) -> str:
+        """The URL of a service of the chart, by its address, which this machine reaches."""
+        return f"http://{self.get('service', name, SYSTEM)['spec']['clusterIP']}:{port}"
+
     def chain(self) -> Chain:
-        """The development chain, by its service's address, which this machine reaches."""
-        service = self.get("service", "kubeswarm-chain", SYSTEM)
-        return Chain(f"http://{service['spec']['clusterIP']}:8545", deployment(31337))
+        """The development chain."""
+        return Chain(self.service("kubeswarm-chain", 8545), deployment(31337))
+
+    def run_log(self) -> RunLog:
+        """The log of runs that the chart's indexer serves."""
+        return RunLog(self.service("kubeswarm-indexer", INDEXER_PORT), 31337)
 
     def attested(self, node: str) -> list[AttestedRounds]:
         """A Node's attestations, from the chain's events."""
