@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError
 
 from kubeswarm_api.base import Model
 from kubeswarm_api.errors import InvalidConfig
+from kubeswarm_api.node_config import ChainConfig, GasCaps
 from kubeswarm_api.records import Address, Digest
 
 
@@ -27,6 +28,19 @@ class Deployment(Model):
     treasury: Address | None = None
     crowdfunding: Address | None = None
     block: int = Field(ge=0)
+
+    def config(self, url: str, gas: GasCaps | None = None) -> ChainConfig:
+        """What a Node is told of this chain, at the endpoint `url`."""
+        return ChainConfig(
+            url=url,
+            chain_id=self.chain_id,
+            eas=self.eas,
+            schema_uid=self.schema_uid,
+            node_registry=self.node_registry,
+            swarm_registry=self.swarm_registry,
+            resolver=self.resolver,
+            gas=gas or GasCaps(),
+        )
 
 
 def deployment(chain_id: int, overrides: Path | None = None) -> Deployment:

@@ -20,6 +20,9 @@ from pathlib import Path
 #: Between looks for a new dump.
 LOOK_SECONDS = 0.5
 CHUNK_BYTES = 1 << 20
+#: anvil would keep the states of up to 1,500 past blocks where blocks come every second or two, each a copy of all
+#: accounts and storage: more memory than all else together. Given a number it does the same there; so only the latest.
+BOUNDS = ("--prune-history",)
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 
@@ -107,7 +110,7 @@ def run(state: Path, command: list[str]) -> int:
     state.parent.mkdir(parents=True, exist_ok=True)
     dumps = Dumps(state)
     _say(dumps.restore())
-    with subprocess.Popen([*command, f"--state={state}"]) as anvil:
+    with subprocess.Popen([*command, f"--state={state}", *BOUNDS]) as anvil:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, _: anvil.send_signal(number))
         while True:

@@ -22,6 +22,7 @@ from kubeswarm_contracts.attestation import Attestation
 from kubeswarm_contracts.chain import Chain
 from kubeswarm_contracts.errors import ChainRejected, ChainUnreachable
 from kubeswarm_contracts.plan import SCHEMA
+from kubeswarm_contracts.rpc import RpcError
 
 #: Slot of RoundResolver.batches (contracts/snapshots/storage.json).
 BATCHES_SLOT = 0
@@ -192,10 +193,16 @@ def _check_state(receipt: Receipt) -> Anchor:
 
 
 def _state(chain: Chain, uid: Digest) -> StateProof:
-    """Raises ChainUnreachable if the chain does not prove its state."""
+    """Raises ChainUnreachable if the chain does not prove its state, RpcError if it refuses to."""
+    refused: RpcError | None = None
     for _ in range(_ATTEMPTS):
         block: Any = chain.rpc.request("eth_getBlockByNumber", "latest", False)
-        proof: Any = chain.rpc.request("eth_getProof", chain.deployment.resolver, [to_hex(_slot(uid))], block["number"])
+        asked = [chain.deployment.resolver, [to_hex(_slot(uid))], block["number"]]
+        try:
+            proof: Any = chain.rpc.request("eth_getProof", *asked)
+        except RpcError as error:  # a new block came in between, where no old states are kept
+            refused = error
+            continue
         header = trie.encode_header(block)
         if to_hex(keccak(header)) != block["hash"]:
             raise ChainUnreachable(f"{chain.rpc.name}: its blocks have fields that this version does not know")
@@ -203,6 +210,8 @@ def _state(chain: Chain, uid: Digest) -> StateProof:
         made = StateProof(header=to_hex(header), account=proof["accountProof"], storage=slot["proof"])
         if made.account and keccak(bytes.fromhex(made.account[0][2:])) == from_hex(block["stateRoot"]):
             return made
+    if refused is not None:
+        raise refused
     raise ChainUnreachable(f"{chain.rpc.name} gives no proof of its state (eth_getProof) that fits its blocks")
 
 

@@ -8,6 +8,7 @@ twice, and nothing has to be remembered across a crash: what is still missing ca
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -230,7 +231,8 @@ class Sender:
             "eth_getTransactionByHash",
             tx_hash,
         )
-        self._chain.rpc.request("eth_call", call, hex(found.block))
+        with suppress(RpcError):  # endpoints that keep no old states answer only at the latest block
+            self._chain.rpc.request("eth_call", call, hex(found.block))
         raise ChainRejected("Reverted", f"transaction {tx_hash} failed in its block, for its gas or its order there")
 
     def _taken(self, nonce: int) -> NonceTaken:

@@ -14,6 +14,7 @@ import pytest
 
 from kubeswarm_contracts import Chain, deployment, devchain
 from kubeswarm_contracts.devchain import is_whole
+from kubeswarm_contracts.rpc import RpcError
 
 RICH = "0x" + "11" * 20
 
@@ -33,14 +34,14 @@ class DevChain:
         command = [sys.executable, "-I", devchain.__file__, self.state, self.program]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*map(str, command), f"--port={self.port}", "--quiet", f"--cache-path={self.state.parent}", *arguments],
+                [*map(str, command), f"--port={self.port}", "--quiet", *arguments],
                 stderr=log,
                 start_new_session=True,
             )
         return self
 
-    def begin(self, interval: int = 1) -> "DevChain":
-        self.start(f"--state-interval={interval}")
+    def begin(self, *arguments: str, interval: int = 1) -> "DevChain":
+        self.start(f"--state-interval={interval}", *arguments)
         self.chain.wait(30)
         return self
 
@@ -111,6 +112,14 @@ def test_sigterm_is_passed_on_and_keeps_the_last_block(dev_chain: DevChain) -> N
     assert is_whole(dev_chain.state)
     dev_chain.begin(interval=3600)
     assert dev_chain.chain.block() == last
+
+
+def test_the_states_of_old_blocks_are_given_up(dev_chain: DevChain) -> None:
+    dev_chain.begin("--block-time=1")  # where anvil by itself would keep most
+    last = dev_chain.mine(5)
+    assert dev_chain.chain.balance(RICH) == 0
+    with pytest.raises(RpcError, match="BlockOutOfRange"):
+        dev_chain.chain.rpc.request("eth_getBalance", RICH, hex(last - 3))
 
 
 def test_a_first_dump_that_is_torn_is_laid_aside_and_a_new_chain_begins(dev_chain: DevChain) -> None:

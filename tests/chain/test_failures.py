@@ -257,3 +257,30 @@ def test_an_endpoint_that_answers_rubbish_is_unreachable(own_anvil, endpoint, ki
         chain.block()
     with pytest.raises(ChainUnreachable):
         chain.rpc.batch([("eth_blockNumber", [])])
+
+
+def test_what_fails_in_its_block_is_told_where_no_old_states_are_kept(start_anvil, participate):
+    anvil = start_anvil("--prune-history", "--order=fifo")
+    list(deploy(anvil.chain, Account(DEVELOPMENT_KEY)))
+    participant = participate(anvil)
+    stall(anvil)
+    failures: list[ChainRejected] = []
+
+    def leave() -> None:
+        try:
+            participant.transactor.leave(participant.swarm_id, participant.node_id)
+        except ChainRejected as refused:
+            failures.append(refused)
+
+    ejecting = threading.Thread(target=participant.owner.eject, args=(participant.swarm_id, participant.node_id, ""))
+    leaving = threading.Thread(target=leave)
+    for number, thread in enumerate((ejecting, leaving), 1):
+        thread.start()
+        end = time.monotonic() + 30
+        while len(pending(anvil)) < number:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+    anvil.rpc("anvil_mine", "0x2")
+    for thread in (ejecting, leaving):
+        thread.join(30)
+    assert [each.reason for each in failures] == ["Reverted"]

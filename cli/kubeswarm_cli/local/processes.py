@@ -102,9 +102,10 @@ class Process:
         return True
 
     def kill(self) -> None:
-        """Ends it at once."""
+        """Ends it at once, with what it started."""
         if self._process is not None:
-            self._process.kill()
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
 

@@ -6,6 +6,7 @@ them, as with every development chain. What Nodes take from one another is signe
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ from kubeswarm_api.spec_training import TrainingSpec
 from kubeswarm_cli.errors import CommandError
 from kubeswarm_cli.local import ports, programs
 from kubeswarm_cli.local.processes import Process, tail
-from kubeswarm_contracts import Account, Chain, ChainError, Transactor, deployment, swarm_id
+from kubeswarm_contracts import Account, Chain, ChainError, Transactor, deployment, devchain, swarm_id
 from kubeswarm_contracts.deploy import DEVELOPMENT_CHAIN, DEVELOPMENT_KEY, deploy
 
 START_SECONDS = 60.0
@@ -35,7 +36,7 @@ GAS_MONEY = 100 * 10**18
 
 
 class LocalChain:
-    """anvil, with a state that outlives it. What is lost of it when it is killed the attestors bring again."""
+    """anvil under devchain, with a state that outlives any kill. What is lost then the attestors bring again."""
 
     def __init__(self, folder: Path) -> None:
         program = programs.anvil()
@@ -48,9 +49,9 @@ class LocalChain:
         self.url = f"http://127.0.0.1:{port}"
         folder.mkdir(parents=True, exist_ok=True)
         command = [
+            sys.executable, "-I", devchain.__file__, folder / "state.json",
             program, "--quiet", "--host=127.0.0.1", f"--port={port}", f"--chain-id={DEVELOPMENT_CHAIN}",
-            "--block-time=1", f"--state={folder / 'state.json'}", "--state-interval=60",
-            "--max-persisted-states=100", f"--cache-path={folder / 'cache'}",
+            "--block-time=1", "--state-interval=60",
         ]  # fmt: skip
         self.process = Process("the chain (anvil)", command, folder / "log", {})
         self._chain = Chain(self.url, deployment(DEVELOPMENT_CHAIN))
@@ -64,17 +65,7 @@ class LocalChain:
             pass
         salt = digest(uid.encode())
         Transactor(self._chain, self._owner).create_swarm(salt, training.training_digest())
-        where = self._chain.deployment
-        config = ChainConfig(
-            url=self.url,
-            chain_id=where.chain_id,
-            eas=where.eas,
-            schema_uid=where.schema_uid,
-            node_registry=where.node_registry,
-            swarm_registry=where.swarm_registry,
-            resolver=where.resolver,
-        )
-        return config, swarm_id(self._owner.address, salt)
+        return self._chain.deployment.config(self.url), swarm_id(self._owner.address, salt)
 
     def fund(self, address: Address) -> None:
         """Gives a Node's key what its transactions cost."""
