@@ -1,6 +1,7 @@
 """The one place that talks to a chain's JSON-RPC endpoint, and that turns its failures into this package's errors."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -54,11 +55,7 @@ class Rpc:
 
         Raises ChainUnreachable without a usable answer, ChainRejected for a revert, RpcError for another error.
         """
-        try:
-            response = self._provider.make_request(RPCEndpoint(method), list(params))
-        except (requests.RequestException, ValueError) as error:
-            raise self._unreachable(error) from error
-        return self._result(response)
+        return self._result(self._ask(lambda provider: provider.make_request(RPCEndpoint(method), list(params))))
 
     def parsed(self, parse: Callable[[Any], T], method: str, *params: Any) -> T:
         """`parse` of the result of one request. Raises as `request`; ChainUnreachable too for what it can't parse."""
@@ -78,10 +75,7 @@ class Rpc:
         results: list[Any] = []
         for start in range(0, len(calls), BATCH_CALLS):
             chunk = [(RPCEndpoint(method), params) for method, params in calls[start : start + BATCH_CALLS]]
-            try:
-                responses = self._provider.make_batch_request(chunk)
-            except (requests.RequestException, ValueError) as error:
-                raise self._unreachable(error) from error
+            responses = self._ask(partial(_batched, chunk))
             if not isinstance(responses, list) or len(responses) != len(chunk):
                 raise ChainUnreachable(f"the chain at {self.name} did not answer a batch of {len(chunk)} requests")
             results += [self._result(response) for response in responses]
@@ -92,12 +86,18 @@ class Rpc:
             self._url, request_kwargs={"timeout": (CONNECT_SECONDS, READ_SECONDS)}, exception_retry_configuration=None
         )
 
-    def _unreachable(self, error: Exception) -> ChainUnreachable:
-        self._provider = self._connect()  # a connection that was kept may lead to what is no chain any more
-        cause = type(error).__name__
-        if isinstance(error, requests.HTTPError) and error.response is not None:
-            cause = f"HTTP status {error.response.status_code}"
-        return ChainUnreachable(f"no answer from the chain at {self.name} ({cause}): check chain.url and that it runs")
+    def _ask(self, question: Callable[[HTTPProvider], T]) -> T:
+        """What the endpoint answers. Raises ChainUnreachable; the next question then gets a connection of its own."""
+        try:
+            return question(self._provider)
+        except (requests.RequestException, ValueError) as error:
+            self._provider = self._connect()  # the one that was kept may lead to what is no chain any more
+            cause = type(error).__name__
+            if isinstance(error, requests.HTTPError) and error.response is not None:
+                cause = f"HTTP status {error.response.status_code}"
+            raise ChainUnreachable(
+                f"no answer from the chain at {self.name} ({cause}): check chain.url and that it runs"
+            ) from error
 
     def _result(self, response: Any) -> Any:
         if not isinstance(response, dict) or not ("result" in response or "error" in response):
@@ -111,6 +111,10 @@ class Rpc:
         if code == _METHOD_NOT_FOUND:
             raise RpcError(code, f"the chain at {self.name} lacks a method: {message}")
         raise RpcError(code, message)
+
+
+def _batched(calls: list[tuple[RPCEndpoint, Any]], provider: HTTPProvider) -> Any:
+    return provider.make_batch_request(calls)
 
 
 def _parts(failure: Any) -> tuple[int, str, bytes]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import HTTPException
 from fastapi.responses import JSONResponse, PlainTextResponse
+from sqlalchemy import Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from kubeswarm_api.base import Model
@@ -138,14 +139,12 @@ def _runs(app: FastAPI, store: Store) -> None:
     @app.get("/v1/runs")
     def runs(owner: OfOwner = None, after: After = None, limit: Limit = DEFAULT_PAGE) -> Page[Run]:
         """Decentralised runs: the Swarms of the chain."""
-        with store.read() as connection:
-            return queries.page(connection, tables.swarms, queries.run, after, limit, {"owner": owner})
+        return _page(store, tables.swarms, queries.run, after, limit, owner=owner)
 
     @app.get("/v1/runs/{swarmId}", responses=NOT_FOUND)
     def run(swarmId: SwarmId) -> Run:
         """One run."""
-        with store.read() as connection:
-            return _found(queries.one(connection, tables.swarms, queries.run, swarm_id=swarmId))
+        return _one(store, tables.swarms, queries.run, swarm_id=swarmId)
 
     @app.get("/v1/runs/{swarmId}/nodes")
     def run_nodes(swarmId: SwarmId, after: AfterNode = None, limit: Limit = DEFAULT_PAGE) -> Page[Participant]:
@@ -156,9 +155,7 @@ def _runs(app: FastAPI, store: Store) -> None:
     @app.get("/v1/runs/{swarmId}/nodes/{nodeId}", responses=NOT_FOUND)
     def run_node(swarmId: SwarmId, nodeId: NodeId) -> Participant:
         """One Node in a run."""
-        with store.read() as connection:
-            key = {"swarm_id": swarmId, "node_id": nodeId}
-            return _found(queries.one(connection, tables.memberships, queries.participant, **key))
+        return _one(store, tables.memberships, queries.participant, swarm_id=swarmId, node_id=nodeId)
 
     @app.get("/v1/runs/{swarmId}/memberships")
     def memberships(
@@ -166,8 +163,7 @@ def _runs(app: FastAPI, store: Store) -> None:
     ) -> Page[Membership]:
         """Who was invited, joined, left and was ejected, and when."""
         where = {"swarm_id": swarmId, "node_id": nodeId}
-        with store.read() as connection:
-            return queries.page(connection, tables.memberships, queries.membership, after, limit, where)
+        return _page(store, tables.memberships, queries.membership, after, limit, **where)
 
     @app.get("/v1/rounds")
     def rounds(
@@ -181,62 +177,52 @@ def _runs(app: FastAPI, store: Store) -> None:
         """Attested rounds: one item an attestation."""
         where = {"swarm_id": swarmId, "node_id": nodeId, "model": model}
         where |= {"round": None if round is None else queries.holds_round(round)}
-        with store.read() as connection:
-            return queries.page(connection, tables.attestations, queries.rounds, after, limit, where)
+        return _page(store, tables.attestations, queries.rounds, after, limit, **where)
 
     @app.get("/v1/rounds/{uid}", responses=NOT_FOUND)
     def attestation(uid: Uid) -> Rounds:
         """The rounds of one attestation."""
-        with store.read() as connection:
-            return _found(queries.one(connection, tables.attestations, queries.rounds, uid=uid))
+        return _one(store, tables.attestations, queries.rounds, uid=uid)
 
 
 def _nodes(app: FastAPI, store: Store) -> None:
     @app.get("/v1/nodes")
     def nodes(owner: OfOwner = None, after: After = None, limit: Limit = DEFAULT_PAGE) -> Page[Participating]:
         """All Nodes that were ever registered."""
-        where = {"owner": None if owner is None else queries.owned_by(owner)}
-        with store.read() as connection:
-            return queries.page(connection, tables.nodes, queries.node, after, limit, where)
+        held = None if owner is None else queries.owned_by(owner)
+        return _page(store, tables.nodes, queries.node, after, limit, owner=held)
 
     @app.get("/v1/nodes/{nodeId}", responses=NOT_FOUND)
     def node(nodeId: NodeId) -> Participating:
         """One Node."""
-        with store.read() as connection:
-            return _found(queries.one(connection, tables.nodes, queries.node, node_id=nodeId))
+        return _one(store, tables.nodes, queries.node, node_id=nodeId)
 
     @app.get("/v1/nodes/{nodeId}/changes")
     def node_changes(nodeId: NodeId, after: After = None, limit: Limit = DEFAULT_PAGE) -> Page[NodeChange]:
         """Its keys, owners, registration files and metadata over time."""
-        with store.read() as connection:
-            where = {"node_id": nodeId}
-            return queries.page(connection, tables.node_changes, queries.node_change, after, limit, where)
+        return _page(store, tables.node_changes, queries.node_change, after, limit, node_id=nodeId)
 
 
 def _money(app: FastAPI, store: Store) -> None:
     @app.get("/v1/pools")
     def pools(swarmId: OfSwarm = None, after: After = None, limit: Limit = DEFAULT_PAGE) -> Page[Pool]:
         """Pools that pay for attested rounds."""
-        with store.read() as connection:
-            return queries.page(connection, tables.pools, queries.pool, after, limit, {"swarm_id": swarmId})
+        return _page(store, tables.pools, queries.pool, after, limit, swarm_id=swarmId)
 
     @app.get("/v1/pools/{poolId}", responses=NOT_FOUND)
     def pool(poolId: PoolId) -> Pool:
         """One pool."""
-        with store.read() as connection:
-            return _found(queries.one(connection, tables.pools, queries.pool, pool_id=poolId))
+        return _one(store, tables.pools, queries.pool, pool_id=poolId)
 
     @app.get("/v1/campaigns")
     def campaigns(swarmId: OfSwarm = None, after: After = None, limit: Limit = DEFAULT_PAGE) -> Page[Campaign]:
         """Crowdfunding campaigns."""
-        with store.read() as connection:
-            return queries.page(connection, tables.campaigns, queries.campaign, after, limit, {"swarm_id": swarmId})
+        return _page(store, tables.campaigns, queries.campaign, after, limit, swarm_id=swarmId)
 
     @app.get("/v1/campaigns/{campaignId}", responses=NOT_FOUND)
     def campaign(campaignId: CampaignId) -> Campaign:
         """One campaign."""
-        with store.read() as connection:
-            return _found(queries.one(connection, tables.campaigns, queries.campaign, campaign_id=campaignId))
+        return _one(store, tables.campaigns, queries.campaign, campaign_id=campaignId)
 
     @app.get("/v1/payments")
     def payments(
@@ -250,11 +236,19 @@ def _money(app: FastAPI, store: Store) -> None:
     ) -> Page[Payment]:
         """Money that came into pools and campaigns, was earned, released, given back and fetched."""
         where = {"swarm_id": swarmId, "node_id": nodeId, "account": account, "fund": fund, "kind": kind}
-        with store.read() as connection:
-            return queries.page(connection, tables.payments, queries.payment, after, limit, where)
+        return _page(store, tables.payments, queries.payment, after, limit, **where)
 
 
-def _found(item: M | None) -> M:
-    if item is None:
+def _page(store: Store, table: Table, make: queries.Make[M], after: str | None, limit: int, **where: Any) -> Page[M]:
+    """A page of the table's facts with these values; None: any value."""
+    with store.read() as connection:
+        return queries.page(connection, table, make, after, limit, where)
+
+
+def _one(store: Store, table: Table, make: queries.Make[M], **key: Any) -> M:
+    """The last fact with these values. Raises HTTPException where there is none."""
+    with store.read() as connection:
+        found = queries.one(connection, table, make, **key)
+    if found is None:
         raise HTTPException(404, "there is no such thing in the log: look at its head in /v1/log")
-    return item
+    return found

@@ -118,16 +118,7 @@ class ChainView:
         self._ledger = self._chain if indexer is None else RunLog(indexer.url, settings.chain_id)
         self._transactor = Transactor(self._chain, account, FeeCaps.of(settings.gas))
         self.facts = replace(self.facts, owner=account.address)
-        self.config = ChainConfig(
-            url=settings.url,
-            chain_id=settings.chain_id,
-            eas=contracts.eas,
-            schema_uid=contracts.schema_uid,
-            node_registry=contracts.node_registry,
-            swarm_registry=contracts.swarm_registry,
-            resolver=contracts.resolver,
-            gas=settings.gas,
-        )
+        self.config = contracts.config(settings.url, settings.gas)
 
     async def poll(self) -> None:
         """Looks at the chain for ever; returns at once if there is none."""

@@ -13,7 +13,7 @@ import pytest
 from kubeswarm_api import names
 from kubeswarm_api.encoding import digest, from_hex, to_hex
 from kubeswarm_api.errors import InvalidRecord
-from kubeswarm_api.node_config import ChainConfig, NodeConfig
+from kubeswarm_api.node_config import NodeConfig
 from kubeswarm_api.records import NO_DIGEST, RoundRecord
 from kubeswarm_api.rollouts import Completion, Group, RolloutBatch
 from kubeswarm_api.spec_training import Attestation, TrainingSpec
@@ -55,15 +55,7 @@ class Trained:
             training=TrainingSpec.model_validate({**TRAINING, "rounds": 100}),
             attest=Attestation(rounds=1, seconds=1),
             model_dir="/model",
-            chain=ChainConfig(
-                url=anvil.url,
-                chain_id=where.chain_id,
-                eas=where.eas,
-                schema_uid=where.schema_uid,
-                node_registry=where.node_registry,
-                swarm_registry=where.swarm_registry,
-                resolver=where.resolver,
-            ),
+            chain=where.config(anvil.url),
         )
         assert config.chain is not None
         spool = Spool(folder / names.SPOOL, Author(where.chain_id, where.node_registry, swarm, self.node_id))

@@ -1,16 +1,16 @@
 """On PostgreSQL the log is the same to the byte as on SQLite, and so is what the API answers."""
 
-import threading
 from pathlib import Path
 
 from fastapi.testclient import TestClient
 
 from kubeswarm_contracts import deployment
 from kubeswarm_indexer import api
-from kubeswarm_indexer.follow import Follower, Moved
+from kubeswarm_indexer.follow import Follower
 from kubeswarm_indexer.store import WINDOW, Store
 from kubeswarm_indexer.telemetry import Telemetry
 from tests.chain.run_log.history import History
+from tests.chain.run_log.writers import follow, write_together
 
 
 def follower(anvil, store: Store) -> Follower:
@@ -24,7 +24,7 @@ def test_the_same_history_leaves_the_same_bytes(own_anvil, database, tmp_path: P
     for number in range(10):
         history.act()
         history.describe()
-        follower(own_anvil, stores[0]).catch_up()
+        follow(own_anvil.chain, stores[0])
         if number % 3 == 2:
             history.reorganise(history.random.choice([1, 4, WINDOW + 20]))
             own_anvil.rpc("anvil_mine", "0x2")
@@ -32,7 +32,7 @@ def test_the_same_history_leaves_the_same_bytes(own_anvil, database, tmp_path: P
     history.settle()
     history.rotate()
     for store in stores:
-        follower(own_anvil, store).catch_up()
+        follow(own_anvil.chain, store)
     assert b"".join(stores[0].dump()) == b"".join(stores[1].dump())
     assert stores[0].digest() == stores[1].digest()
 
@@ -52,36 +52,11 @@ def test_the_same_history_leaves_the_same_bytes(own_anvil, database, tmp_path: P
 
 
 def test_two_writers_leave_one_log(own_anvil, database):
-    history, url = History(own_anvil, 22), database("shared")
-    history.begin()
+    url = database("shared")
     stores = [Store(url, deployment(31337)) for _ in range(2)]
-    failures: list[Exception] = []
-    done = threading.Event()
-
-    def write(store: Store) -> None:
-        while not done.is_set():
-            try:
-                follower(own_anvil, store).catch_up()
-            except Moved:
-                pass
-            except Exception as error:
-                failures.append(error)
-                return
-
-    writers = [threading.Thread(target=write, args=(store,)) for store in stores]
-    for writer in writers:
-        writer.start()
-    for number in range(8):
-        history.act()
-        if number % 3 == 2:
-            history.reorganise(2)
-    done.set()
-    for writer in writers:
-        writer.join(60)
-    assert failures == []
-    follower(own_anvil, stores[0]).catch_up()
+    write_together(own_anvil, History(own_anvil, 22), stores)
     fresh = Store(database("fresh"), deployment(31337))
-    follower(own_anvil, fresh).catch_up()
+    follow(own_anvil.chain, fresh)
     assert stores[1].digest() == fresh.digest()
     for store in (*stores, fresh):
         store.close()
@@ -90,15 +65,15 @@ def test_two_writers_leave_one_log(own_anvil, database):
 def test_a_database_that_goes_away_is_told_and_comes_back(own_anvil, database):
     url = database("lost")
     store = Store(url, deployment(31337))
-    follow = follower(own_anvil, store)
-    follow.catch_up()
-    client = TestClient(api.create(store, follow, deployment(31337), Telemetry()))
+    following = follower(own_anvil, store)
+    following.catch_up()
+    client = TestClient(api.create(store, following, deployment(31337), Telemetry()))
     assert client.get("/v1/log").status_code == 200
     database("lost")  # dropped under its feet, and made anew without tables
     assert client.get("/v1/log").status_code == 503
     assert client.get("/healthz").status_code == 200
     again = Store(url, deployment(31337))
-    follower(own_anvil, again).catch_up()
+    follow(own_anvil.chain, again)
     assert client.get("/v1/log").json()["head"]["number"] == own_anvil.chain.block()
     for each in (store, again):
         each.close()

@@ -18,7 +18,7 @@ from hack.cluster.layout import REPOSITORY
 from hack.console import Problem
 from kubeswarm_api import names
 from kubeswarm_api.encoding import digest, to_hex
-from kubeswarm_api.node_config import ChainConfig, NodeConfig
+from kubeswarm_api.node_config import NodeConfig
 from kubeswarm_api.records import NO_DIGEST, Digest, RoundRecord
 from kubeswarm_api.spec_training import Attestation, TrainingSpec
 from kubeswarm_contracts import MAX_ROUNDS, Account, AttestationData, Chain, Transactor, deployment, new_key, swarm_id
@@ -175,7 +175,6 @@ def _write(path: Path, text: str) -> None:
 
 
 def _config(chain: Chain, node: Node) -> NodeConfig:
-    where = chain.deployment
     return NodeConfig(
         namespace="default",
         name="node-0",
@@ -185,13 +184,5 @@ def _config(chain: Chain, node: Node) -> NodeConfig:
         training=TrainingSpec.model_validate({**TRAINING, "rounds": 1_000_000}),
         attest=Attestation(rounds=1, seconds=1),
         model_dir="/model",
-        chain=ChainConfig(
-            url=chain.rpc.name,
-            chain_id=where.chain_id,
-            eas=where.eas,
-            schema_uid=where.schema_uid,
-            node_registry=where.node_registry,
-            swarm_registry=where.swarm_registry,
-            resolver=where.resolver,
-        ),
+        chain=chain.deployment.config(chain.rpc.name),
     )

@@ -17,7 +17,7 @@ from typing import Any
 
 from kubeswarm_api import names
 from kubeswarm_api.encoding import digest, to_hex
-from kubeswarm_api.node_config import ChainConfig, GasCaps, NodeConfig
+from kubeswarm_api.node_config import GasCaps, NodeConfig
 from kubeswarm_api.records import NO_DIGEST, RoundRecord
 from kubeswarm_api.reports import AttestorReport
 from kubeswarm_api.spec_training import Attestation, TrainingSpec
@@ -47,7 +47,6 @@ class Node:
         self.owner = anvil.transactor()
         self.owner.create_swarm(salt, digest(b"config"))
         self.swarm_id = swarm_id(self.owner.account.address, salt)
-        where = self.chain.deployment
         self.config = NodeConfig(
             namespace="default",
             name="node-0",
@@ -57,15 +56,7 @@ class Node:
             training=TrainingSpec.model_validate({**TRAINING, "rounds": rounds}),
             attest=Attestation(**{"rounds": 1, "seconds": 1, **attest}),
             model_dir="/model",
-            chain=ChainConfig(
-                url=anvil.url,
-                chain_id=where.chain_id,
-                eas=where.eas,
-                schema_uid=where.schema_uid,
-                node_registry=where.node_registry,
-                swarm_registry=where.swarm_registry,
-                resolver=where.resolver,
-            ),
+            chain=self.chain.deployment.config(anvil.url),
         )
         self.configure()
         self.write(names.IDENTITY_KEY_FILE, self.key + "\n")

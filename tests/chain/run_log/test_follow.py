@@ -12,10 +12,10 @@ import pytest
 from kubeswarm_contracts import Chain, ChainRejected, deployment
 from kubeswarm_contracts.chain import POLICIES
 from kubeswarm_indexer import queries, tables
-from kubeswarm_indexer.follow import Follower, Moved
+from kubeswarm_indexer.follow import Moved
 from kubeswarm_indexer.store import WINDOW, Store, last
-from kubeswarm_indexer.telemetry import Telemetry
 from tests.chain.run_log.history import History
+from tests.chain.run_log.writers import follow, write_together
 
 OpenStore = Callable[..., Store]
 
@@ -32,12 +32,6 @@ def opened(tmp_path: Path) -> Iterator[OpenStore]:
     yield open_
     for store in stores:
         store.close()
-
-
-def follow(chain: Chain, store: Store) -> Telemetry:
-    telemetry = Telemetry()
-    Follower(chain, store, telemetry).catch_up()
-    return telemetry
 
 
 def one(*arguments: Any, **key: Any) -> Any:
@@ -228,32 +222,6 @@ def test_a_chain_that_moves_while_it_is_read_leaves_nothing_half_read(own_anvil,
 
 
 def test_two_writers_of_one_database_leave_one_log(own_anvil, opened):
-    history = History(own_anvil, 7)
-    history.begin()
     stores = [opened("shared"), opened("shared")]
-    failures: list[Exception] = []
-    done = threading.Event()
-
-    def write(store: Store) -> None:
-        while not done.is_set():
-            try:
-                follow(own_anvil.chain, store)
-            except Moved:
-                pass
-            except Exception as error:
-                failures.append(error)
-                return
-
-    writers = [threading.Thread(target=write, args=(store,)) for store in stores]
-    for writer in writers:
-        writer.start()
-    for number in range(8):
-        history.act()
-        if number % 3 == 2:
-            history.reorganise(2)
-    done.set()
-    for writer in writers:
-        writer.join(60)
-    assert failures == []
-    follow(own_anvil.chain, stores[0])
+    write_together(own_anvil, History(own_anvil, 7), stores)
     assert list(stores[1].dump()) == rebuilt(own_anvil.chain, opened, "rebuilt")
