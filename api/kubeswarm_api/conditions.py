@@ -70,6 +70,7 @@ class Reason(StrEnum):
     POD_NOT_READY = "PodNotReady"
     TRAINER_FAILED = "TrainerFailed"
     UPDATE_STALLED = "UpdateStalled"
+    ROLLED_BACK = "RolledBack"
     NODES_DEGRADED = "NodesDegraded"
     NODES_FAILED = "NodesFailed"
     RESTARTS_EXHAUSTED = "RestartsExhausted"

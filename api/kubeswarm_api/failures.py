@@ -170,6 +170,12 @@ FAILURES: dict[Reason, Failure] = {
         "A Node that has the changed spec or image doesn't get well, so that the others keep the earlier one.",
         "mend what it says, or set the changed fields back: it is the first to get them",
     ),
+    Reason.ROLLED_BACK: Failure(
+        "A Node was not ready with the changed spec or image in spec.update.progressDeadlineSeconds: it has its "
+        "earlier pods again, and the other Nodes keep theirs.",
+        "mend what it says and change the spec, or set the changed fields back; the same change is tried again with "
+        "spec.update.rollback false",
+    ),
     Reason.NODES_DEGRADED: Failure(
         "Several Nodes have something wrong, each something else.",
         "see each Node's own condition: `kubectl swarm describe`",

@@ -125,6 +125,11 @@ def config_name(node: str) -> str:
     return f"{node}-config"
 
 
+def earlier_name(node: str) -> str:
+    """The ControllerRevision with the pods that a Node goes back to where a change of them fails."""
+    return f"{node}-earlier"
+
+
 def claim_name(node: str) -> str:
     """The claim of checkpoints and spool."""
     return f"{node}-data"

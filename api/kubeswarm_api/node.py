@@ -72,6 +72,16 @@ class HeldOut(Model):
     round: int = Field(default=0, description="The round of the latest evaluation.")
 
 
+class Change(Model):
+    """A change of a Node's pods that is on trial, or has failed."""
+
+    revision: str = Field(max_length=64, description="The pod templates that it brings, as a digest.")
+    since: str = Field(
+        default="", max_length=32, description="When its pods were asked for (RFC 3339); empty: none are."
+    )
+    failed: str = Field(default="", max_length=1024, description="Why the Node went back to its earlier pods.")
+
+
 class NodeStatus(Model):
     """What is known of a Node."""
 
@@ -96,6 +106,12 @@ class NodeStatus(Model):
     tokens: int = Field(default=0, description="Tokens generated.")
     rollout_replicas: int = Field(default=0, description="Rollout pods that exist.")
     ready_rollout_replicas: int = Field(default=0, description="Rollout pods that are Ready.")
+    revision: str | None = Field(
+        default=None, max_length=64, description="The pod templates with which it was ready last, as a digest."
+    )
+    change: Change | None = Field(
+        default=None, description="A change of its pods that is on trial, or from which it went back."
+    )
     model: str | None = Field(
         default=None, max_length=66, description="Digest of the trained model after the last round."
     )

@@ -48,4 +48,14 @@ class Update(Model):
     min_ready_seconds: int = Field(
         default=10, ge=0, le=3600, description="Seconds that a Node is ready before the next one gets the change."
     )
-    paused: bool = Field(default=False, description="No Node gets a change that replaces its pods.")
+    paused: bool = Field(
+        default=False, description="No Node gets a change that replaces its pods, and none goes back from one."
+    )
+    progress_deadline_seconds: int = Field(
+        default=600, ge=1, le=86400, description="Seconds in which a Node gets ready with a change, or it has failed."
+    )
+    rollback: bool = Field(
+        default=True,
+        description="A Node for which a change has failed gets the pods back with which it was ready before, and the "
+        "others keep theirs, until the spec or the image is another one. The spec stays as it is.",
+    )

@@ -32,4 +32,5 @@ class Context:
     swarm_queue: WorkQueue[Key]
     node_queue: WorkQueue[Key]
     turns: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while a Node replaces its pods
+    earlier: Memo[list[Object]] = field(default_factory=Memo)  # what Nodes went back to
     built: Memo[list[Object]] = field(default_factory=Memo)  # Nodes' manifests by what they were built from

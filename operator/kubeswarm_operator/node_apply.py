@@ -1,13 +1,14 @@
 """Brings a Node's objects to what its spec asks for: at once, or in its turn where that replaces its pods."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from kubeswarm_api.names import HEAD, ROLE_LABEL
-from kubeswarm_api.node import NodeSpec
+from kubeswarm_api.node import Change, NodeSpec
 from kubeswarm_api.node_config import ExchangeConfig, NodeConfig, node_config
 from kubeswarm_api.spec_life import Update
 from kubeswarm_api.swarm import SwarmSpec
-from kubeswarm_operator import node_secrets
+from kubeswarm_operator import node_revisions, node_secrets
 from kubeswarm_operator.apply import Refused
 from kubeswarm_operator.build.meta import Owner
 from kubeswarm_operator.build.network_policy import Peers
@@ -15,38 +16,55 @@ from kubeswarm_operator.build.objects import objects
 from kubeswarm_operator.build.secrets import exchange_secret, identity_secret
 from kubeswarm_operator.context import Context
 from kubeswarm_operator.decide.node_status import NodeFacts, Waits
+from kubeswarm_operator.decide.rollback import KEPT, begun, judged, restored, revision_of
 from kubeswarm_operator.decide.turns import Member, has_turn, replaces_pods
 from kubeswarm_operator.observe.parsing import parse_spec
 from kubeswarm_operator.observe.snapshot import NodeSnapshot
 from kubeswarm_operator.resources import DEPLOYMENTS, PODS, STATEFUL_SETS, Object
 
-#: What a Node that waits for its turn keeps as it is: the pods, and what they read.
-_KEPT = ("ConfigMap", "StatefulSet", "Deployment")
 
-
-async def bring(
-    context: Context, snapshot: NodeSnapshot, spec: NodeSpec, owner: Owner, facts: NodeFacts
-) -> Waits | None:
-    """Returns what the Node waits for before its pods may be replaced; None: all is as it should be."""
+async def bring(context: Context, snapshot: NodeSnapshot, spec: NodeSpec, owner: Owner, facts: NodeFacts) -> NodeFacts:
+    """Returns the facts with what the Node waits for before its pods may be replaced, and what change is on trial."""
     assert facts.swarm_id is not None and facts.node_id is not None
     exchange = await node_secrets.exchange_credentials(context, owner, spec, facts.swarm_id, facts.node_id)
     token = await node_secrets.ray_token(context, owner)
     manifests = _manifests(context, snapshot, spec, owner, facts, token.uid, exchange)
+    update, runs = _update(snapshot), facts.replicas.head > 0
+    change = judged(snapshot.status, revision_of(manifests), update, runs, snapshot.now)
+    if change is not None and change.failed:
+        earlier = await node_revisions.earlier(context, owner, snapshot.status.revision)
+        if earlier is not None:
+            await _write(context, snapshot, owner, restored(manifests, earlier, runs), exchange)
+            return replace(facts, update=update, change=change)
+        change = None
     stale = snapshot.now - token.made > timedelta(days=context.config.ray_token_days)
     if not (stale or replaces_pods(snapshot.children, manifests)):
         await _write(context, snapshot, owner, manifests, exchange)
-        return None
+        return replace(facts, update=update, change=change)
     # One Node at a time decides: the answer to its write is in the store before the next one looks.
     async with context.turns:
-        update = _update(snapshot)
-        if update is not None and not has_turn(*_members(context, snapshot), update, snapshot.now):
-            await context.applier.apply([each for each in manifests if each["kind"] not in _KEPT])
-            return Waits.PAUSED if update.paused else Waits.TURN
+        waits = update is not None and not spec.suspend
+        if update and waits and not has_turn(*_members(context, snapshot), update, snapshot.now):
+            await context.applier.apply([each for each in manifests if each["kind"] not in KEPT])
+            return replace(facts, waits=Waits.PAUSED if update.paused else Waits.TURN, update=update, change=change)
         if stale:
             token = await node_secrets.ray_token(context, owner, anew=True)
             manifests = _manifests(context, snapshot, spec, owner, facts, token.uid, exchange)
+        if update and update.rollback and change is None:
+            change = await _try(context, snapshot, owner, revision_of(manifests))
         await _write(context, snapshot, owner, manifests, exchange)
-    return None
+    return replace(facts, update=update, change=change)
+
+
+async def _try(context: Context, snapshot: NodeSnapshot, owner: Owner, wanted: str) -> Change | None:
+    """Puts a change on trial, if there is something to go back to: on record before it begins."""
+    if wanted == snapshot.status.revision or not await node_revisions.keep(context, snapshot, owner):
+        return None
+    change = begun(wanted, snapshot.now)
+    known = snapshot.status.revision or revision_of(snapshot.children.values())
+    status = snapshot.status.model_copy(update={"revision": known, "change": change})
+    await context.reporter.report(snapshot.live, snapshot.status, status)
+    return change
 
 
 async def _write(
@@ -66,8 +84,8 @@ async def _write(
 
 
 def _update(snapshot: NodeSnapshot) -> Update | None:
-    """How the Swarm wants changes to spread; None for a Node without one here, or one that isn't to have pods."""
-    if snapshot.swarm is None or snapshot.spec is None or snapshot.spec.suspend:
+    """How the Swarm wants changes to spread; None for a Node without one here."""
+    if snapshot.swarm is None:
         return None
     spec, _ = parse_spec(SwarmSpec, snapshot.swarm)
     return spec.update if spec else None

@@ -52,10 +52,12 @@ async def node_pass(context: Context, key: Key) -> float | None:
         try:
             node = await node_secrets.identity(context, owner, snapshot.spec)
             facts = _decide(snapshot, snapshot.spec, swarm, node)
-            facts = replace(facts, waits=await bring(context, snapshot, snapshot.spec, owner, facts))
+            facts = await bring(context, snapshot, snapshot.spec, owner, facts)
         except Refused as error:
             refused = error.problem
-    snapshot = await _look_closer(context, _observe(context, live), snapshot.spec, swarm, facts.replicas)
+    snapshot = await _look_closer(
+        context, _observe(context, context.store.get(NODES, *key) or live), snapshot.spec, swarm, facts.replicas
+    )
     found = tuple(problems(snapshot))
     facts = replace(facts, problems=(refused, *found) if refused else found, rolling=_rolling(snapshot))
     status = node_status(snapshot, facts)
@@ -63,7 +65,8 @@ async def node_pass(context: Context, key: Key) -> float | None:
     left = expires_in(_ttl(snapshot), status.conditions, snapshot.now)
     if left is not None and left <= 0 and again is None:
         await context.applier.delete(live)
-    settled = not facts.problems and not facts.rolling and _all_ready(snapshot, facts.replicas)
+    on_trial = facts.change is not None and not facts.change.failed
+    settled = not (facts.problems or facts.rolling or on_trial) and _all_ready(snapshot, facts.replicas)
     look = RESYNC if settled else LOOK_AGAIN
     times = (again, _turn_seconds(context, snapshot) if facts.waits else look, ending.seconds_left(snapshot), left)
     return min(each for each in times if each is not None and each > 0)
@@ -81,7 +84,7 @@ def _decide(snapshot: NodeSnapshot, spec: NodeSpec, swarm: str, node: str) -> No
     done = progress(snapshot, swarm, node, stop)
     failed = ending.failure(snapshot, done.complete, problems(snapshot))
     wanted = replicas(spec, done.complete or failed is not None)
-    return NodeFacts(swarm, node, done, wanted, (), False, stop, failed)
+    return NodeFacts(swarm, node, done, wanted, (), False, stop, failed, change=snapshot.status.change)
 
 
 def _observe(context: Context, live: Object) -> NodeSnapshot:
@@ -136,7 +139,8 @@ async def _look_closer(
 
 
 def _nothing(snapshot: NodeSnapshot) -> NodeFacts:
-    return NodeFacts(None, None, progress(snapshot, None, None), Replicas(0, 0), (), False)
+    done = progress(snapshot, None, None)
+    return NodeFacts(None, None, done, Replicas(0, 0), (), False, change=snapshot.status.change)
 
 
 def _owner(snapshot: NodeSnapshot, spec: NodeSpec) -> Owner:

@@ -31,6 +31,7 @@ WATCHED_RULES = (
     Rule("", ("events",), ("list", "create", "patch")),
     Rule("apps", ("statefulsets",), _KEPT),
     Rule("apps", ("deployments",), _OWNED),
+    Rule("apps", ("controllerrevisions",), ("get", "create", "delete")),
     Rule("networking.k8s.io", ("networkpolicies",), _OWNED),
     Rule("policy", ("poddisruptionbudgets",), _OWNED),
 )

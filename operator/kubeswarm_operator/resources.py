@@ -40,6 +40,7 @@ SECRETS = Resource("", "v1", "secrets", "Secret")
 CLAIMS = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 STATEFUL_SETS = Resource("apps", "v1", "statefulsets", "StatefulSet")
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
+CONTROLLER_REVISIONS = Resource("apps", "v1", "controllerrevisions", "ControllerRevision")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 EVENTS = Resource("", "v1", "events", "Event")
@@ -57,7 +58,7 @@ CHILDREN = (
     DISRUPTION_BUDGETS,
 )
 WATCHED = (SWARMS, NODES, PODS, *CHILDREN)
-BY_KIND = {resource.kind: resource for resource in (*WATCHED, EVENTS, LEASES)}
+BY_KIND = {resource.kind: resource for resource in (*WATCHED, CONTROLLER_REVISIONS, EVENTS, LEASES)}
 
 
 def resource_of(manifest: Object) -> Resource:

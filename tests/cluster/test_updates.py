@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.conftest import Starter
-from tests.cluster.control_plane import ControlPlane, until
+from tests.cluster.control_plane import ControlPlane, OperatorProcess, until
 from tests.cluster.manifests import merged, swarm
 
 BASE: dict[str, Any] = {
@@ -45,10 +45,15 @@ def _ready(cluster: ControlPlane, namespace: str) -> bool:
 
 
 @pytest.fixture
-def light(cluster: ControlPlane, namespace: str, start: Starter) -> tuple[str | None, ...]:
+def operator(start: Starter) -> OperatorProcess:
+    """One that leads."""
+    return start()
+
+
+@pytest.fixture
+def light(cluster: ControlPlane, namespace: str, operator: OperatorProcess) -> tuple[str | None, ...]:
     """A Swarm of two Nodes that are ready; the uids of their head pods."""
     cluster.provide_volumes(namespace, 2)
-    start()
     cluster.apply(_swarm(namespace))
     _run(cluster, namespace, *HEADS)
     until(lambda: _ready(cluster, namespace), 30, "both Nodes ready")
@@ -75,16 +80,24 @@ def _replaced(cluster: ControlPlane, namespace: str, before: tuple[str | None, .
     return sum(new is not None and old != new for old, new in zip(before, now, strict=True))
 
 
-def test_a_change_that_fails_stops_and_can_be_taken_back(
-    cluster: ControlPlane, namespace: str, light: tuple[str | None, ...]
-) -> None:
-    bad = {"head": {"spec": {"containers": [{"name": "trainer", "image": "nowhere/worker:v9"}]}}}
-    cluster.apply(_swarm(namespace, template=bad))
-    until(lambda: _replaced(cluster, namespace, light) == 1, 30, "one head replaced")
-    (first,) = [name for name, old, new in zip(HEADS, light, _uids(cluster, namespace), strict=True) if old != new]
+BAD = {"head": {"spec": {"containers": [{"name": "trainer", "image": "nowhere/worker:v9"}]}}}
+
+
+def _break_the_first(cluster: ControlPlane, namespace: str, before: tuple[str | None, ...]) -> str:
+    """Waits until one head has the bad image, and says of it what a kubelet would; returns its name."""
+    until(lambda: _replaced(cluster, namespace, before) == 1, 30, "one head replaced")
+    (first,) = [name for name, old, new in zip(HEADS, before, _uids(cluster, namespace), strict=True) if old != new]
     waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
     status = {"name": "trainer", "image": "nowhere/worker:v9", "imageID": "", "ready": False, "restartCount": 0}
     cluster.set_pod(namespace, first, {"phase": "Pending", "containerStatuses": [{**status, "state": waiting}]})
+    return first
+
+
+def test_a_change_that_fails_stops_and_can_be_taken_back(
+    cluster: ControlPlane, namespace: str, light: tuple[str | None, ...]
+) -> None:
+    cluster.apply(_swarm(namespace, template=BAD))
+    first = _break_the_first(cluster, namespace, light)
     stalled = until(lambda: _progressing(cluster, namespace, "UpdateStalled"), 30, "the reason")
     assert stalled["status"] == "False"
     for word in ("1 of 2 Nodes have the changed spec", "no such image", first, "set the changed fields back"):
@@ -93,12 +106,64 @@ def test_a_change_that_fails_stops_and_can_be_taken_back(
     time.sleep(6)
     assert _replaced(cluster, namespace, light) == 1, "the other is left alone"
 
-    cluster.apply(_swarm(namespace, template={"head": {"spec": {"containers": None}}}))
     cluster.patch(namespace, "swarm", "light", {"spec": {"template": {"head": {"spec": {"containers": None}}}}})
     until(lambda: _image(cluster, namespace, first) == "kubeswarm/worker:dev", 40, "the first has the old image again")
     _run(cluster, namespace, first)
     until(lambda: _ready(cluster, namespace), 30, "both ready")
     assert _replaced(cluster, namespace, light) == 1, "the other never changed"
+
+
+def test_a_change_that_is_not_ready_in_time_is_taken_back(
+    cluster: ControlPlane,
+    namespace: str,
+    start: Starter,
+    operator: OperatorProcess,
+    light: tuple[str | None, ...],
+) -> None:
+    """By another operator than the one that began it, and without an edit of the spec; a better edit goes on."""
+    update = {"progressDeadlineSeconds": 15}
+    cluster.apply(_swarm(namespace, template=BAD, update=update))
+    first = _break_the_first(cluster, namespace, light)
+    until(lambda: _progressing(cluster, namespace, "UpdateStalled"), 30, "the trial")
+    begun = (cluster.get(namespace, "swarmnode", first.removesuffix("-head-0")) or {})["status"]
+    assert begun["change"]["revision"] != begun["revision"]
+    asked = (cluster.get(namespace, "swarm", "light") or {})["spec"]
+    operator.kill()
+    start()
+    until(lambda: _image(cluster, namespace, first) == "kubeswarm/worker:dev", 60, "the earlier image")
+    back = until(lambda: _progressing(cluster, namespace, "RolledBack"), 30, "the Swarm says so")
+    assert back["status"] == "False"
+    for word in (begun["revision"][:10], begun["change"]["revision"][:10], "not ready within 15 s", "no such image"):
+        assert word in back["message"]
+    kinds = {each["involvedObject"]["kind"] for each in cluster.items(namespace, "events") if _is_back(each)}
+    assert kinds == {"Node", "Swarm"}
+    _run(cluster, namespace, first)
+    until(lambda: _ready_nodes(cluster, namespace) == 2, 30, "both ready with what they had")
+    time.sleep(12)  # longer than it takes until the other asks again, and than the deadline of a new trial
+    assert (_replaced(cluster, namespace, light), _updated_nodes(cluster, namespace)) == (1, 1), "nobody tries it again"
+    assert (cluster.get(namespace, "swarm", "light") or {})["spec"] == asked
+
+    cluster.patch(namespace, "swarm", "light", {"spec": {"template": {"head": {"spec": {"containers": None}}}}})
+    until(lambda: _ready(cluster, namespace), 30, "set back: all is as it was")
+    now = _uids(cluster, namespace)
+    cluster.apply(_swarm(namespace, algorithm={"maxGradNorm": 0.5}, update=update))
+    until(lambda: _replaced(cluster, namespace, now) == 1, 30, "a better change begins")
+    _run(cluster, namespace, *HEADS)
+    until(lambda: _replaced(cluster, namespace, now) == 2, 40, "and goes on")
+    _run(cluster, namespace, *HEADS)
+    until(lambda: _ready(cluster, namespace), 30, "both ready with it")
+
+
+def _is_back(event: dict[str, Any]) -> bool:
+    return event["reason"] == "RolledBack" and event["type"] == "Warning"
+
+
+def _ready_nodes(cluster: ControlPlane, namespace: str) -> int:
+    return (cluster.get(namespace, "swarm", "light") or {}).get("status", {}).get("readyNodes", 0)
+
+
+def _updated_nodes(cluster: ControlPlane, namespace: str) -> int:
+    return (cluster.get(namespace, "swarm", "light") or {}).get("status", {}).get("updatedNodes", 0)
 
 
 def _image(cluster: ControlPlane, namespace: str, pod: str) -> str | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kubeswarm_api.conditions import Condition, ConditionType
+from kubeswarm_operator.decide.pressing import PRESSING
 
 #: Conditions whose being False (or True) is told as a warning.
 _WARN_WHEN = {
@@ -18,8 +19,6 @@ _NEWS_WHEN = {
     ConditionType.COMPLETE: "True",
     ConditionType.DEGRADED: "False",
 }
-#: Reasons that are told as a warning whatever their condition.
-_ALARMS = {"UpdateStalled"}
 _QUIET = {"Registering", "Starting", "NotConfigured"}
 
 
@@ -42,7 +41,7 @@ def announcements(before: Iterable[Condition], after: Iterable[Condition]) -> li
             continue
         kind = ConditionType(condition.type)
         wrong = _WARN_WHEN.get(kind) == condition.status and condition.reason not in _QUIET
-        if wrong or condition.reason in _ALARMS:
+        if wrong or condition.reason in PRESSING:
             out.append(Announcement("Warning", condition.reason, condition.message))
         elif _NEWS_WHEN.get(kind) == condition.status:
             if kind == ConditionType.DEGRADED and (old is None or old.status != "True"):

@@ -14,16 +14,17 @@ APPLIED_ANNOTATION = "kubeswarm.dev/applied"
 TEMPLATE_ANNOTATION = "kubeswarm.dev/template"
 
 
-def stamped(manifest: Object) -> Object:
+def stamped(manifest: Object, template_mark: str | None = None) -> Object:
     """The manifest with its own digest on it; stamping twice is stamping once.
 
-    A Secret's content is no part of the digest: it is made once.
+    A Secret's content is no part of the digest: it is made once. `template_mark`: the template's digest as it was
+    applied, for one that the API server has filled with defaults.
     """
     meta = manifest["metadata"]
     annotations = {key: value for key, value in meta.get("annotations", {}).items() if key != APPLIED_ANNOTATION}
     template = (manifest.get("spec") or {}).get("template")
     if template is not None and "replicas" in manifest["spec"]:
-        annotations[TEMPLATE_ANNOTATION] = digest(canonical_json(template)).hex()[:32]
+        annotations[TEMPLATE_ANNOTATION] = template_mark or digest(canonical_json(template)).hex()[:32]
     left_out = ("data", "type", "metadata") if _is_secret(manifest) else ("metadata",)
     content = {key: value for key, value in manifest.items() if key not in left_out}
     content["metadata"] = {**meta, "annotations": annotations}

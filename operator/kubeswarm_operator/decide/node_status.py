@@ -5,12 +5,14 @@ from enum import Enum
 
 from kubeswarm_api.conditions import Condition, ConditionType, Reason
 from kubeswarm_api.names import APP_LABEL, HEAD, NODE_LABEL, ROLE_LABEL, ROLLOUT
-from kubeswarm_api.node import HeldOut, NodeStatus
+from kubeswarm_api.node import Change, HeldOut, NodeStatus
 from kubeswarm_api.reports import NodeReport, Phase
+from kubeswarm_api.spec_life import Update
 from kubeswarm_operator.decide.completion import Progress
 from kubeswarm_operator.decide.conditions import Claim, conditions, unchanged
 from kubeswarm_operator.decide.health import Problem, pod_ready, problem
 from kubeswarm_operator.decide.replicas import Replicas
+from kubeswarm_operator.decide.rollback import proven
 from kubeswarm_operator.observe.snapshot import NodeSnapshot
 from kubeswarm_operator.resources import Object
 
@@ -35,6 +37,8 @@ class NodeFacts:
     stop_round: int | None = None  # the round after which training ends early
     failed: Problem | None = None  # why it has failed for good
     waits: Waits | None = None  # before its pods may be replaced by ones of the changed spec
+    update: Update | None = None  # how the Swarm wants changes to spread
+    change: Change | None = None  # what is on trial, or has failed
 
 
 def node_status(snapshot: NodeSnapshot, facts: NodeFacts) -> NodeStatus:
@@ -42,9 +46,11 @@ def node_status(snapshot: NodeSnapshot, facts: NodeFacts) -> NodeStatus:
     before, report = snapshot.status, snapshot.reports.trainer
     rollouts = [pod for pod in snapshot.pods if _role(pod) == ROLLOUT and "deletionTimestamp" not in pod["metadata"]]
     name = snapshot.live["metadata"]["name"]
+    held = node_conditions(snapshot, facts)
+    ready = any(each.type == ConditionType.READY and each.status == "True" for each in held)
     return NodeStatus(
         observed_generation=snapshot.live["metadata"].get("generation", 0),
-        conditions=node_conditions(snapshot, facts),
+        conditions=held,
         swarm_id=facts.swarm_id or before.swarm_id,
         node_id=facts.node_id or before.node_id,
         round=facts.progress.round,
@@ -56,6 +62,8 @@ def node_status(snapshot: NodeSnapshot, facts: NodeFacts) -> NodeStatus:
         tokens=max(report.tokens if report else 0, before.tokens),
         rollout_replicas=len(rollouts),
         ready_rollout_replicas=sum(map(pod_ready, rollouts)),
+        revision=proven(snapshot, facts.update, facts.change, ready and not facts.rolling),
+        change=facts.change,
         model=(report.model if report else None) or before.model,
         selector=f"{APP_LABEL}=kubeswarm,{NODE_LABEL}={name},{ROLE_LABEL}={ROLLOUT}",
     )
@@ -123,6 +131,8 @@ def _progressing(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim:
         return Claim(kind, "False", Reason.SUSPENDED, "spec.suspend is true")
     if facts.progress.trained:
         return Claim(kind, "True", Reason.ATTESTING, "training is done; the last rounds go to the chain")
+    if facts.change is not None and facts.change.failed:
+        return Claim(kind, "True", Reason.ROLLED_BACK, _went_back(snapshot, facts.change))
     if facts.waits is not None:
         reason = Reason.UPDATE_PAUSED if facts.waits is Waits.PAUSED else Reason.UPDATE_PENDING
         return Claim(kind, "True", reason, f"it keeps its pods as they are, and waits for {facts.waits.value}")
@@ -134,6 +144,12 @@ def _progressing(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim:
     if _waiting(snapshot, facts) or (report is not None and report.phase == Phase.STARTING):
         return Claim(kind, "True", Reason.STARTING, "pods are starting")
     return Claim(kind, "True", Reason.TRAINING, f"training {snapshot.spec.rounds} rounds")
+
+
+def _went_back(snapshot: NodeSnapshot, change: Change) -> str:
+    known = (snapshot.status.revision or "")[:10]
+    what = f"revision {change.revision[:10]} was {change.failed}; the Node has the pods of revision {known} again"
+    return problem(Reason.ROLLED_BACK, what).message
 
 
 def _done(facts: NodeFacts) -> Reason:

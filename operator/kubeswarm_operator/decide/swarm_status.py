@@ -153,10 +153,13 @@ def _progressing(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tupl
     return Claim(kind, "False", Reason.NODES_DEGRADED if named else Reason.AS_EXPECTED, "no Node makes progress")
 
 
+_HOLDING = (Reason.UPDATE_PENDING, Reason.UPDATE_PAUSED, Reason.ROLLED_BACK)
+
+
 def _held(status: NodeStatus) -> bool:
     """Whether a Node keeps pods of an earlier spec until its turn."""
     progressing = _condition(status, ConditionType.PROGRESSING)
-    return progressing is not None and progressing.reason in (Reason.UPDATE_PENDING, Reason.UPDATE_PAUSED)
+    return progressing is not None and progressing.reason in _HOLDING
 
 
 def _updating(update: Update, named: Sequence[tuple[str, NodeStatus]]) -> Claim | None:
@@ -166,6 +169,10 @@ def _updating(update: Update, named: Sequence[tuple[str, NodeStatus]]) -> Claim 
     if not held:
         return None
     what = f"{len(named) - held} of {len(named)} Nodes have the changed spec or image"
+    for name, status in named:
+        progressing = _condition(status, kind)
+        if progressing is not None and progressing.reason == Reason.ROLLED_BACK:
+            return Claim(kind, "False", Reason.ROLLED_BACK, f"{what}; Node {name}: {progressing.message}")
     if update.paused:
         return Claim(kind, "False", Reason.UPDATE_PAUSED, f"{what}; set spec.update.paused to false to go on")
     for name, status in named:

@@ -38,8 +38,12 @@ def replaces_pods(live: Mapping[tuple[str, str], Object], wanted: Iterable[Objec
 
 
 def has_turn(mine: Member, others: Iterable[Member], update: Update, now: datetime) -> bool:
-    """Whether a Node may replace its pods. One that isn't available anyway costs nothing."""
-    if update.paused:
+    """Whether a Node may replace its pods. One that isn't available anyway costs nothing.
+
+    None has it while another went back from the change: that one is first with the next change.
+    """
+    others = list(others)
+    if update.paused or any(map(_went_back, others)):
         return False
     settle = timedelta(seconds=update.min_ready_seconds)
     if unavailable(mine, settle, now):
@@ -52,6 +56,11 @@ def has_turn(mine: Member, others: Iterable[Member], update: Update, now: dateti
     return True
 
 
+def _went_back(member: Member) -> bool:
+    change = (member.node.get("status") or {}).get("change") or {}
+    return bool(change.get("failed"))
+
+
 def unavailable(member: Member, settle: timedelta, now: datetime) -> bool:
     """Whether a Node should work and doesn't, or hasn't for long enough."""
     status = member.node.get("status") or {}
@@ -61,10 +70,11 @@ def unavailable(member: Member, settle: timedelta, now: datetime) -> bool:
         return False
     if conditions.get(ConditionType.READY) != "True" or rolling(member.workloads):
         return True
-    return not any(_ready_for(pod, settle, now) for pod in member.heads)
+    return not any(ready_for(pod, settle, now) for pod in member.heads)
 
 
-def _ready_for(pod: Object, settle: timedelta, now: datetime) -> bool:
+def ready_for(pod: Object, settle: timedelta, now: datetime) -> bool:
+    """Whether a pod is Ready, and has been for so long."""
     conditions: list[dict[str, Any]] = pod.get("status", {}).get("conditions") or []
     ready = next((each for each in conditions if each["type"] == "Ready" and each["status"] == "True"), None)
     if ready is None or "deletionTimestamp" in pod["metadata"]:
