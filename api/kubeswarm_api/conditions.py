@@ -18,6 +18,7 @@ class ConditionType(StrEnum):
     FAILED = "Failed"
     CHAIN_SYNCED = "ChainSynced"
     EXCHANGE_READY = "ExchangeReady"
+    REWARD_GAMED = "RewardGamed"
 
 
 class Reason(StrEnum):
@@ -85,6 +86,8 @@ class Reason(StrEnum):
     SPOOL_FILLING = "SpoolFilling"
     EXCHANGE_UNREACHABLE = "ExchangeUnreachable"
     API_REFUSED = "ApiRefused"
+    DEFINITION_OUTDATED = "DefinitionOutdated"
+    REWARD_GAMED = "RewardGamed"
     FORBIDDEN = "Forbidden"
 
 

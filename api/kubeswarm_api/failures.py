@@ -71,6 +71,11 @@ FAILURES: dict[Reason, Failure] = {
         "The API server refuses an object for what is in it.",
         "change the spec field that it was made from",
     ),
+    Reason.DEFINITION_OUTDATED: Failure(
+        "A CustomResourceDefinition is older than the operator, and lacks a field that it writes.",
+        "apply the definitions of the operator's own chart: `helm upgrade` with crds.install=true, or `kubectl apply "
+        "--server-side` on its files/crds",
+    ),
     Reason.FORBIDDEN: Failure(
         "The operator lacks a right.",
         "install the chart of the operator's own version, and leave the roles as it makes them",
@@ -129,6 +134,12 @@ FAILURES: dict[Reason, Failure] = {
         "see its message and its log",
     ),
     # --- what is around
+    Reason.REWARD_GAMED: Failure(
+        "A task's reward has risen and the share of right answers has not: the model learns what the scorer pays for. "
+        "Training goes on.",
+        "read `kubeswarm rollouts --best`, then pay for less: spec.environment's scorer or weights, from an earlier "
+        "checkpoint",
+    ),
     Reason.CHAIN_UNREACHABLE: Failure(
         "The chain doesn't answer. Training goes on; rounds wait in the spool and are attested later.",
         "start the chain, or correct chain.url of the chart",

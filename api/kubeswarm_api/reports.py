@@ -45,6 +45,9 @@ class NodeReport(Model):
     dropped: dict[str, int] = Field(default_factory=dict, description="Foreign groups that were not taken, by reason.")
     model: str | None = None
     checkpoint: str | None = Field(default=None, description="Directory of the last checkpoint on the Node's volume.")
+    gamed: dict[str, str] = Field(
+        default_factory=dict, description="Tasks whose reward rises without right answers: what was seen of each."
+    )
     exchange_connected: bool | None = Field(default=None, description="None where no exchange is configured.")
 
 

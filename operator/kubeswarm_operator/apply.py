@@ -22,8 +22,9 @@ log = logging.getLogger(__name__)
 _REMEMBERED = 50_000
 
 
-#: How the API server begins to tell of a webhook that it could not ask, with a code that else means: try again.
-_WEBHOOK_AWAY = "failed calling webhook"
+#: What the API server says of a webhook that it could not ask, and of a field that a definition lacks, with a code that
+#: else means: try again.
+_NO_OVERLOAD = ("failed calling webhook", "field not declared in schema")
 
 
 class Refused(ApiError):
@@ -67,7 +68,7 @@ class Applier:
                 name = manifest["metadata"]["name"]
                 raise Unavailable(409, error.reason, f"{manifest['kind']} {name} was changed meanwhile") from error
             except ApiError as error:
-                if isinstance(error, Unavailable) and _WEBHOOK_AWAY not in str(error):
+                if isinstance(error, Unavailable) and not any(words in str(error) for words in _NO_OVERLOAD):
                     raise
                 refusal = refusal or self._refused(manifest, error)
         if refusal:

@@ -11,8 +11,8 @@ from kubeswarm_operator import telemetry
 STALE_WATCH_SECONDS = 200.0
 
 
-async def serve(refresh: Callable[[], None], port: int) -> web.AppRunner:
-    """Starts serving; `refresh` brings computed gauges up to date before each scrape."""
+async def serve(refresh: Callable[[], None], waits: Callable[[], str], port: int) -> web.AppRunner:
+    """Starts serving. `refresh` brings computed gauges up to date before each scrape; `waits`: what for, or nothing."""
 
     async def metrics(_request: web.Request) -> web.Response:
         refresh()
@@ -22,6 +22,8 @@ async def serve(refresh: Callable[[], None], port: int) -> web.AppRunner:
         return web.Response(text="ok\n")
 
     async def ready(_request: web.Request) -> web.Response:
+        if waits():
+            return web.Response(status=503, text=f"{waits()}\n")
         stale = telemetry.stale_watches(STALE_WATCH_SECONDS)
         if stale:
             return web.Response(status=503, text=f"no sign of the watches of {', '.join(stale)}\n")

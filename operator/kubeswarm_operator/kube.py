@@ -131,6 +131,10 @@ class Kube:
             return set()
         return {item["name"] for item in found["resources"]}
 
+    async def schemas(self, group: str, version: str) -> Object:
+        """The OpenAPI document of a group's version, with the schemas of its kinds."""
+        return await self._send("GET", f"/openapi/v3/apis/{group}/{version}")
+
     # --- writes under the Lease -----------------------------------------------------------------------------
     async def apply(self, manifest: Object) -> Object:
         """Server-side apply: makes the object, or sets the fields that the manifest names. Returns the live one."""

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from kubeswarm_api.base import GROUP, VERSION
 from kubeswarm_api.conditions import ConditionType
 from kubeswarm_api.errors import KubeSwarmError
 from kubeswarm_api.operator_config import OperatorConfig
@@ -14,9 +13,10 @@ from kubeswarm_operator import endpoint, telemetry
 from kubeswarm_operator.apply import Applier
 from kubeswarm_operator.chain import ChainView
 from kubeswarm_operator.context import Context
+from kubeswarm_operator.definitions import Definitions
 from kubeswarm_operator.exchange_link import ExchangeLink
 from kubeswarm_operator.feed import Feed
-from kubeswarm_operator.kube import ApiError, Kube, NotLeader, connect
+from kubeswarm_operator.kube import Kube, NotLeader, connect
 from kubeswarm_operator.lease import Lease
 from kubeswarm_operator.main import registrations, watch
 from kubeswarm_operator.node_pass import node_pass
@@ -31,7 +31,6 @@ from kubeswarm_operator.spending import Spending
 from kubeswarm_operator.swarm_pass import swarm_pass
 
 log = logging.getLogger(__name__)
-SERVED_SECONDS = 2.0
 #: Seconds that the first passes wait for what is around; and between attempts to make the exchange's Secret.
 KNOW_SECONDS, PREPARE_SECONDS = 3.0, 5.0
 
@@ -42,8 +41,10 @@ async def run(config: OperatorConfig) -> int:
     lease = Lease(config.lease, namespace, identity())
     async with connect(lease.write_seconds) as kube:
         context, feed = _assemble(config, namespace, kube, lease)
-        runner = await endpoint.serve(lambda: _refresh(context), port())
+        definitions = Definitions()
+        runner = await endpoint.serve(lambda: _refresh(context), lambda: definitions.problem, port())
         try:
+            await definitions.wait(kube)
             return await _run(context, feed, lease)
         finally:
             await lease.release(kube)
@@ -80,7 +81,6 @@ def _assemble(config: OperatorConfig, namespace: str, kube: Kube, lease: Lease) 
 
 
 async def _run(context: Context, feed: Feed, lease: Lease) -> int:
-    await _served(context.kube)
     listed, stop = asyncio.Event(), asyncio.Event()
     leading = asyncio.create_task(_lead(context, lease, listed), name="lead")
     holding = asyncio.create_task(lease.keep(context.kube), name="lease")
@@ -95,22 +95,6 @@ async def _run(context: Context, feed: Feed, lease: Lease) -> int:
     for failure in failures:
         log.error("the operator ends by an error", exc_info=failure)
     return 1 if lost or failures else 0
-
-
-async def _served(kube: Kube) -> None:
-    """Waits until the API server serves our resources."""
-    told = False
-    while True:
-        try:
-            if {SWARMS.plural, NODES.plural} <= await kube.served(GROUP, VERSION):
-                return
-            detail = "its CustomResourceDefinitions are not installed"
-        except ApiError as error:
-            detail = str(error)
-        if not told:
-            log.warning("waiting for the API server to serve kubeswarm.dev", extra={"detail": detail[:300]})
-            told = True
-        await asyncio.sleep(SERVED_SECONDS)
 
 
 async def _lead(context: Context, lease: Lease, listed: asyncio.Event) -> None:

@@ -16,9 +16,14 @@ import yaml
 from hack.cluster.settings import COUNTED
 from kubeswarm_operator.permissions import OWN_RULES, WATCHED_RULES, Rule
 from tests.cluster.control_plane import ROOT, ControlPlane, OperatorProcess, until
+from tests.cluster.manifests import POD, UNJUDGED, swarm
+from tests.cluster.told import PROPERTY, Told
+from tests.cluster.worker import Worker
 
 #: Which of the two processes this is that the tests are spread over: their ports lie apart.
 HALF = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 2
+#: Long enough for a machine that is busy: an operator that loses it ends.
+LEASE = {"durationSeconds": 20, "renewSeconds": 2}
 SYSTEM = COUNTED
 _serial = itertools.count(1)
 
@@ -81,8 +86,8 @@ def namespace(cluster: ControlPlane) -> Iterator[str]:
     cluster.kubectl("create", "namespace", name)
     yield name
     cluster.kubectl("-n", name, "delete", "swarms,swarmnodes", "--all", "--wait=false")
-    for swarm in cluster.items(name, "swarms"):
-        cluster.patch(name, "swarm", swarm["metadata"]["name"], {"metadata": {"finalizers": None}})
+    for each in cluster.items(name, "swarms"):
+        cluster.patch(name, "swarm", each["metadata"]["name"], {"metadata": {"finalizers": None}})
 
 
 Starter = Callable[..., OperatorProcess]
@@ -98,7 +103,7 @@ def start(cluster: ControlPlane, operator_kubeconfig: Path, namespace: str, tmp_
         path = tmp_path / f"operator-{number}.yaml"
         settings = {
             "images": {"worker": "kubeswarm/worker:dev"},
-            "lease": {"name": f"kubeswarm-{namespace}", "durationSeconds": 5, "renewSeconds": 1},
+            "lease": {"name": f"kubeswarm-{namespace}", **LEASE},
             "namespaces": [namespace],
             "statusPollSeconds": 0.5,
             **config,
@@ -115,3 +120,42 @@ def start(cluster: ControlPlane, operator_kubeconfig: Path, namespace: str, tmp_
     for operator in running:
         if operator.process.poll() is None:
             operator.kill()
+
+
+@pytest.fixture
+def light(cluster: ControlPlane, namespace: str, start: Starter) -> None:
+    """A Swarm of one Node whose head pod exists, and which no scheduler judges: the tests say what becomes of it."""
+    start()
+    cluster.apply(swarm(namespace, nodes=1, template=UNJUDGED))
+    until(lambda: cluster.get(namespace, "pod", POD), 30, "the head pod")
+
+
+@pytest.fixture
+def told(record_property: Callable[[str, object], None]) -> Told:
+    """The clock of a failure."""
+    return Told(record_property)
+
+
+@pytest.fixture
+def worker() -> Iterator[Callable[[str], Worker]]:
+    """Starts what answers for a pod's containers, on a loopback address of its own."""
+    started: list[Worker] = []
+
+    def start(address: str) -> Worker:
+        started.append(Worker(address))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says how long after its cause each failure was told."""
+    reports = [each for key in ("passed", "failed") for each in terminalreporter.stats.get(key, [])]
+    times = [(each.nodeid.rpartition("::")[2], value) for each in reports for name, value in each.user_properties
+             if name == PROPERTY and each.when == "call"]  # fmt: skip
+    if times:
+        terminalreporter.section("seconds from cause to condition")
+        for test, value in times:
+            terminalreporter.write_line(f"{value}  ({test})")

@@ -77,6 +77,11 @@ class ControlPlane:
         status = (self.get(namespace, kind, name) or {}).get("status", {})
         return next((each for each in status.get("conditions", []) if each["type"] == type), None)
 
+    def reason(self, namespace: str, kind: str, name: str, type: str, reason: str) -> dict[str, Any] | None:
+        """A condition, if it gives that reason."""
+        found = self.condition(namespace, kind, name, type)
+        return found if found and found["reason"] == reason else None
+
     def provide_volumes(self, prefix: str, count: int) -> None:
         """Volumes for claims: there is no provisioner, and a Node whose claim is not bound is never ready."""
         spec = {

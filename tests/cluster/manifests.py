@@ -3,6 +3,10 @@
 from copy import deepcopy
 from typing import Any
 
+#: The head pod of `swarm`'s first Node.
+POD = "light-0-head-0"
+#: A template whose head no scheduler judges.
+UNJUDGED: dict[str, Any] = {"head": {"spec": {"schedulerName": "nobody"}}}
 TRAINING: dict[str, Any] = {
     "rounds": 24,
     "model": {"image": "kubeswarm/smollm2-135m-instruct:v1", "lora": {"rank": 16}},

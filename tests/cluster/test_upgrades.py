@@ -1,6 +1,7 @@
 """An upgrade of the resources' definitions, with objects that were stored before it."""
 
 import time
+import urllib.error
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
@@ -8,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.conftest import Starter
-from tests.cluster.control_plane import ROOT, ControlPlane, until
+from tests.cluster.conftest import SYSTEM, Starter
+from tests.cluster.control_plane import ROOT, ControlPlane, OperatorProcess, until
 from tests.cluster.manifests import swarm
 
 #: Fields that an earlier version did not have: a definition without them stores objects as that version did.
@@ -68,3 +69,55 @@ def test_a_swarm_stored_by_the_version_before_is_reconciled(
 
 def _status(cluster: ControlPlane, namespace: str) -> str | None:
     return (cluster.condition(namespace, "swarm", "light", "Ready") or {}).get("status")
+
+
+@pytest.mark.usefixtures("before")
+def test_an_operator_newer_than_the_definitions_waits_for_them_and_says_so(
+    cluster: ControlPlane, namespace: str, start: Starter
+) -> None:
+    """Meanwhile it is not ready and takes no Lease, so that an upgrade leaves the one before at work."""
+    operator = start(leads=False)
+    waits = until(lambda: _said(operator), 30, "what it waits for, in its log")
+    for word in (
+        "swarms.kubeswarm.dev",
+        "swarmnodes.kubeswarm.dev",
+        "older than this operator",
+        "spec.",
+        "helm upgrade",
+    ):
+        assert word in waits
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        operator.get("/readyz")
+    assert refused.value.code == 503 and "older than this operator" in refused.value.read().decode()
+    assert "ok" in operator.get("/healthz"), "nobody restarts it"
+    cluster.apply(swarm(namespace, nodes=1, template=UNJUDGED))
+    time.sleep(3)
+    assert cluster.get(SYSTEM, "lease", f"kubeswarm-{namespace}") is None
+    assert not cluster.items(namespace, "swarmnodes")
+    _install(cluster, _definitions())
+    until(operator.leads, 30, "it goes on once they are there")
+    until(lambda: cluster.items(namespace, "swarmnodes"), 30, "and works")
+
+
+def _said(operator: OperatorProcess) -> str:
+    lines = [each for each in operator.log() if each["message"].startswith("waiting for the API server to serve")]
+    return lines[-1].get("detail", "") if lines else ""
+
+
+def test_a_field_that_a_running_operator_finds_gone_is_told(
+    cluster: ControlPlane, namespace: str, start: Starter
+) -> None:
+    """Definitions that are taken back under it: the Swarm says which field and what to do."""
+    start()
+    _install(cluster, [_earlier(each) for each in _definitions()])
+    try:
+        cluster.apply(swarm(namespace, nodes=1, template=UNJUDGED))
+        until(lambda: cluster.items(namespace, "swarmnodes"), 30, "its Node, without that field")
+        cluster.patch(namespace, "swarm", "light", {"spec": {"rounds": 25}})
+        degraded = until(
+            lambda: cluster.reason(namespace, "swarm", "light", "Degraded", "DefinitionOutdated"), 30, "the reason"
+        )
+        assert "field not declared in schema" in degraded["message"] and "helm upgrade" in degraded["message"]
+    finally:
+        _install(cluster, _definitions())
+    until(lambda: cluster.reason(namespace, "swarm", "light", "Degraded", "AsExpected"), 60, "mended")

@@ -41,6 +41,11 @@ class Suspicion:
     strict_before: float
     strict: float
 
+    def __str__(self) -> str:
+        """For a person."""
+        rise = f"its mean reward rose from {self.before:.3f} to {self.now:.3f}"
+        return f"{rise} while the share of right answers went from {self.strict_before:.3f} to {self.strict:.3f}"
+
 
 def suspicion(rounds: Sequence[Means]) -> Suspicion | None:
     """What is suspicious of a task's rounds, oldest first, beside the earlier window that is furthest below."""

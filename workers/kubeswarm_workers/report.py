@@ -139,6 +139,7 @@ class Report:
         before = self.gaming.suspected.get(task)
         self.gaming.add(task, means)
         suspicion = self.gaming.suspected.get(task)
+        self.update(gamed={name: str(seen) for name, seen in sorted(self.gaming.suspected.items())})
         self.registry.gauge(names.REWARD_GAMED).labels(task).set(float(suspicion is not None))
         if suspicion is not None and before is None:
             log.warning("reward rises without right answers", extra={"task": task, **asdict(suspicion)})

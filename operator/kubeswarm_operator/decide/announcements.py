@@ -13,6 +13,7 @@ _WARN_WHEN = {
     ConditionType.FAILED: "True",
     ConditionType.CHAIN_SYNCED: "False",
     ConditionType.EXCHANGE_READY: "False",
+    ConditionType.REWARD_GAMED: "True",
 }
 #: Conditions whose becoming True (or ceasing to be degraded) is told as news. That pods run is told by Kubernetes.
 _NEWS_WHEN = {

@@ -8,8 +8,9 @@ from kubeswarm_api.names import APP_LABEL, HEAD, NODE_LABEL, ROLE_LABEL, ROLLOUT
 from kubeswarm_api.node import Change, HeldOut, NodeStatus
 from kubeswarm_api.reports import NodeReport, Phase
 from kubeswarm_api.spec_life import Update
+from kubeswarm_operator.decide.advice import advice
 from kubeswarm_operator.decide.completion import Progress
-from kubeswarm_operator.decide.conditions import Claim, conditions, unchanged
+from kubeswarm_operator.decide.conditions import Claim, conditions
 from kubeswarm_operator.decide.health import Problem, pod_ready, problem
 from kubeswarm_operator.decide.replicas import Replicas
 from kubeswarm_operator.decide.rollback import proven
@@ -77,8 +78,7 @@ def node_conditions(snapshot: NodeSnapshot, facts: NodeFacts) -> list[Condition]
         _degraded(facts),
         _complete(snapshot, facts),
         _failed(facts),
-        _chain(snapshot, facts),
-        _exchange(snapshot),
+        *advice(snapshot, facts.progress),
     ]
     generation = snapshot.live["metadata"].get("generation", 0)
     return conditions(claims, snapshot.status.conditions, generation, snapshot.now)
@@ -186,42 +186,6 @@ def _complete(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim:
     if facts.progress.trained:
         return Claim(kind, "False", Reason.ATTESTING, "all rounds are trained; not all are on the chain yet")
     return Claim(kind, "False", Reason.ROUNDS_REMAIN, "rounds remain")
-
-
-def _chain(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim:
-    kind, chain = ConditionType.CHAIN_SYNCED, snapshot.chain
-    if not chain.configured:
-        return Claim(kind, "Unknown", Reason.NOT_CONFIGURED, "the operator has no chain: rounds are not attested")
-    if not chain.asked:
-        return unchanged(kind, snapshot.status.conditions)
-    if not chain.reachable:
-        return Claim(kind, "False", chain.reason or Reason.CHAIN_UNREACHABLE, chain.message)
-    if facts.progress.lost:
-        what = f"the chain has {facts.progress.attested - facts.progress.lost} of {facts.progress.attested} rounds"
-        reset = problem(Reason.CHAIN_RESET, f"{what} that were attested")
-        return Claim(kind, "False", reset.reason, reset.message)
-    attestor = snapshot.reports.attestor
-    if attestor is not None and attestor.problem is not None:
-        return Claim(kind, "False", attestor.problem.reason, attestor.problem.message)
-    if attestor is not None and not (attestor.registered and attestor.joined):
-        return Claim(kind, "False", Reason.REGISTERING, "the Node's key is being registered and joins the Swarm")
-    return Claim(kind, "True", Reason.SYNCED, "")
-
-
-def _exchange(snapshot: NodeSnapshot) -> Claim:
-    kind, report = ConditionType.EXCHANGE_READY, snapshot.reports.trainer
-    if not snapshot.exchange.configured:
-        return Claim(kind, "Unknown", Reason.NOT_CONFIGURED, "the operator has no exchange: Nodes learn alone")
-    if report is not None and report.exchange_connected is False:
-        message = (
-            snapshot.exchange.message or "the trainer isn't connected to the exchange: it trains on its own groups"
-        )
-        return Claim(kind, "False", Reason.EXCHANGE_UNREACHABLE, message)
-    if report is None and not snapshot.exchange.asked:
-        return unchanged(kind, snapshot.status.conditions)
-    if report is None and not snapshot.exchange.reachable:
-        return Claim(kind, "False", Reason.EXCHANGE_UNREACHABLE, snapshot.exchange.message)
-    return Claim(kind, "True", Reason.CONNECTED, "")
 
 
 def _held_out(report: NodeReport | None) -> HeldOut | None:

@@ -4,7 +4,15 @@ from kubeswarm_api.conditions import Condition, ConditionType, Reason
 from kubeswarm_api.node import NodeStatus
 from kubeswarm_api.swarm import SwarmStatus
 
-#: Told at once, whatever their condition.
+#: Conditions whose status somebody waits for.
+_AWAITED = (
+    ConditionType.READY,
+    ConditionType.DEGRADED,
+    ConditionType.COMPLETE,
+    ConditionType.FAILED,
+    ConditionType.REWARD_GAMED,
+)
+#: Reasons that are told at once, whatever their condition.
 PRESSING = (Reason.UPDATE_STALLED, Reason.ROLLED_BACK)
 
 
@@ -26,7 +34,7 @@ def pressing(before: NodeStatus | SwarmStatus, after: NodeStatus | SwarmStatus) 
 def _news(old: Condition | None, new: Condition) -> bool:
     if new.reason in PRESSING and (old is None or old.reason != new.reason):
         return True
-    if new.type not in (ConditionType.READY, ConditionType.DEGRADED, ConditionType.COMPLETE, ConditionType.FAILED):
+    if new.type not in _AWAITED:
         return False
     if old is None:
         return new.status == "True"

@@ -69,6 +69,7 @@ def _conditions(
         _failed(snapshot, plan, named),
         _chain(snapshot, swarm_id),
         _exchange(snapshot),
+        _gamed(named),
     ]
     observed = _observed(snapshot, nodes, statuses)
     return conditions(claims, snapshot.status.conditions, observed, snapshot.now)
@@ -230,6 +231,15 @@ def _exchange(snapshot: SwarmSnapshot) -> Claim:
     if not snapshot.exchange.reachable:
         return Claim(kind, "False", Reason.EXCHANGE_UNREACHABLE, snapshot.exchange.message)
     return Claim(kind, "True", Reason.CONNECTED, "")
+
+
+def _gamed(named: Sequence[tuple[str, NodeStatus]]) -> Claim:
+    kind = ConditionType.REWARD_GAMED
+    told = [(name, _condition(status, kind)) for name, status in named]
+    gamed = [f"Node {name}: {each.message}" for name, each in told if each is not None and each.status == "True"]
+    if gamed:
+        return Claim(kind, "True", Reason.REWARD_GAMED, "; ".join(gamed[:3]))
+    return Claim(kind, "False", Reason.AS_EXPECTED, "")
 
 
 def _taken(plan: SwarmNodes) -> str:

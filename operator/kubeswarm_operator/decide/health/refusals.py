@@ -8,6 +8,7 @@ from kubeswarm_operator.observe.snapshot import NodeSnapshot
 
 #: Words of a refusal, and the reason that they tell of; asked in this order.
 _WORDS = (
+    ("field not declared in schema", Reason.DEFINITION_OUTDATED),
     ("exceeded quota", Reason.QUOTA_EXCEEDED),
     ("failed quota", Reason.QUOTA_EXCEEDED),
     ("PodSecurity", Reason.POD_REFUSED),
