@@ -16,7 +16,7 @@ from hack.cluster.binaries import ensure_programs
 from hack.cluster.layout import cache_folder
 from tests.cluster.conftest import SYSTEM, Starter
 from tests.cluster.control_plane import ROOT, ControlPlane, until
-from tests.cluster.manifests import node, swarm
+from tests.cluster.manifests import UNJUDGED, node, swarm
 
 RELEASE = "tenants"
 OPERATOR = f"{RELEASE}-operator"
@@ -135,6 +135,7 @@ def _live_through_everything(cluster: ControlPlane, namespace: str, tenant: Call
     until(lambda: _event(cluster, namespace, "PodRefused"), 30, "the refused pod's reason")
     cluster.apply(swarm(namespace, nodes=1, rollout={"workers": 0}, storage={"size": "20Gi"}))
     until(lambda: _size(cluster, namespace) == "20Gi" or _refused(cluster, namespace), 30, "the claim grows")
+    _change_twice(cluster, namespace)
     first.stop()
 
     cluster.kubectl("-n", namespace, "patch", "swarmnode/alone", "--type=merge", "--subresource=status",
@@ -149,6 +150,30 @@ def _live_through_everything(cluster: ControlPlane, namespace: str, tenant: Call
     cluster.apply(swarm(namespace, nodes=1, storage={"size": "20Gi"}, **ending))
     until(lambda: cluster.get(namespace, "swarm", "light") is None, 60, "the Swarm goes by itself")
     second.stop()
+
+
+def _change_twice(cluster: ControlPlane, namespace: str) -> None:
+    """Before a ready Node's pods are changed, what it has is kept: the second time in the place of the first."""
+    cluster.provide_volumes(namespace, 6)  # other claims wait for one too
+    revision, pod = None, None
+    for norm in (1.0, 0.5, 0.25):
+        settled = {"algorithm": {"maxGradNorm": norm}, "update": {"minReadySeconds": 0}}
+        cluster.apply(swarm(namespace, "proven", nodes=1, template=UNJUDGED, **settled))
+        pod = until(lambda known=pod: _other(known, _uid(cluster, namespace)), 40, "its pod")  # type: ignore[misc]
+        cluster.run_pod(namespace, "proven-0-head-0", "127.0.9.8")
+        revision = until(lambda known=revision: _other(known, _revision(cluster, namespace)), 40, "ready with it")  # type: ignore[misc]
+
+
+def _other(known: str | None, now: str | None) -> str | None:
+    return now if now != known else None
+
+
+def _uid(cluster: ControlPlane, namespace: str) -> str | None:
+    return (cluster.get(namespace, "pod", "proven-0-head-0") or {"metadata": {}})["metadata"].get("uid")
+
+
+def _revision(cluster: ControlPlane, namespace: str) -> str | None:
+    return (cluster.get(namespace, "swarmnode", "proven-0") or {}).get("status", {}).get("revision")
 
 
 def _wanted(cluster: ControlPlane, namespace: str, kind: str, name: str) -> dict[str, Any]:

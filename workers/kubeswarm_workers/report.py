@@ -72,9 +72,11 @@ class Report:
     @property
     def status(self) -> NodeReport:
         """The report as it is now."""
-        if self._exchange is None:
-            return self._status
-        return self._status.model_copy(update={"exchange_connected": self._exchange.connected})
+        suspected = dict(self.gaming.suspected)  # copied in one step: the round loop writes it
+        now: dict[str, object] = {"gamed": {task: str(suspected[task]) for task in sorted(suspected)}}
+        if self._exchange is not None:
+            now["exchange_connected"] = self._exchange.connected
+        return self._status.model_copy(update=now)
 
     def update(self, **fields: object) -> None:
         """Replaces fields of the report, in one step."""
@@ -139,7 +141,6 @@ class Report:
         before = self.gaming.suspected.get(task)
         self.gaming.add(task, means)
         suspicion = self.gaming.suspected.get(task)
-        self.update(gamed={name: str(seen) for name, seen in sorted(self.gaming.suspected.items())})
         self.registry.gauge(names.REWARD_GAMED).labels(task).set(float(suspicion is not None))
         if suspicion is not None and before is None:
             log.warning("reward rises without right answers", extra={"task": task, **asdict(suspicion)})

@@ -115,11 +115,11 @@ async def _fetch(session: aiohttp.ClientSession, url: str, kind: type[R]) -> R |
 
 
 def _parse(data: bytes, kind: type[R]) -> R | None:
-    """A report; None if it is too long or not one. Pods run what their users put into them."""
+    """A report; None if it is too long or not one. Pods run what their users put into them, also later versions."""
     if len(data) > MAX_BYTES:
         return None
     try:
-        return kind.model_validate_json(data)
+        return kind.model_validate_json(data, extra="ignore")
     except ValidationError:
         return None
 

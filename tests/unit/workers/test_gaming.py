@@ -96,14 +96,16 @@ def test_the_partial_scorer_is_gamed_and_the_alert_is_raised(caplog: pytest.LogC
     assert raised == list(range(raised[0], ROUNDS + 1))
     [entry] = [record for record in caplog.records if "without right answers" in record.message]
     assert entry.__dict__["task"] == "coin_flip" and entry.__dict__["now"] > entry.__dict__["before"] + 0.2
+    assert "its mean reward rose from" in report.status.gamed["coin_flip"], "the operator is told too"
     assert value(report.registry, "kubeswarm_trainer_malformed_share", "coin_flip") == pytest.approx(0.0, abs=0.2)
 
 
 def test_learning_the_right_answers_is_not_suspected() -> None:
     spec = {"tasks": [{"name": "coin_flip"}], "scorer": "partial", "shots": 0}
-    _, rewards, raised = played(spec, False)
+    report, rewards, raised = played(spec, False)
     assert rewards[-1] - rewards[0] > 0.1
     assert raised == []
+    assert report.status.gamed == {}
 
 
 def rounds(rewards: Sequence[float], strict: Sequence[float]) -> list[Means]:
