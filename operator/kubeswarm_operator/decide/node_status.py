@@ -49,6 +49,8 @@ def node_status(snapshot: NodeSnapshot, facts: NodeFacts) -> NodeStatus:
     name = snapshot.live["metadata"]["name"]
     held = node_conditions(snapshot, facts)
     ready = any(each.type == ConditionType.READY and each.status == "True" for each in held)
+    revision = proven(snapshot, facts.update, facts.change, ready and not facts.rolling)
+    came_through = facts.change is not None and facts.change.revision == revision
     return NodeStatus(
         observed_generation=snapshot.live["metadata"].get("generation", 0),
         conditions=held,
@@ -63,8 +65,8 @@ def node_status(snapshot: NodeSnapshot, facts: NodeFacts) -> NodeStatus:
         tokens=max(report.tokens if report else 0, before.tokens),
         rollout_replicas=len(rollouts),
         ready_rollout_replicas=sum(map(pod_ready, rollouts)),
-        revision=proven(snapshot, facts.update, facts.change, ready and not facts.rolling),
-        change=facts.change,
+        revision=revision,
+        change=None if came_through else facts.change,
         model=(report.model if report else None) or before.model,
         selector=f"{APP_LABEL}=kubeswarm,{NODE_LABEL}={name},{ROLE_LABEL}={ROLLOUT}",
     )

@@ -180,6 +180,12 @@ def test_a_revision_is_proven_once_the_node_was_ready_with_it_for_long_enough() 
     assert proven(seen, Update(), change, ready=False) == GOOD
     assert proven(seen, Update(), change, ready=True) == GOOD, "too young"
     assert proven(seen, Update(min_ready_seconds=9), change, ready=True) == mark
+    done = progress(seen, None, None)
+    facts = NodeFacts(SWARM_ID, None, done, Replicas(1, 0), (), False, update=Update(), change=change)
+    still = node_status(seen, facts)
+    assert (still.revision, still.change) == (GOOD, change)
+    through = node_status(seen, replace(facts, update=Update(min_ready_seconds=9)))
+    assert (through.revision, through.change) == (mark, None), "one write tells both"
 
 
 def test_node_and_swarm_say_what_was_taken_back_and_the_next_step() -> None:
