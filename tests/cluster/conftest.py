@@ -23,7 +23,7 @@ from tests.cluster.worker import Worker
 #: Which of the two processes this is that the tests are spread over: their ports lie apart.
 HALF = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 2
 #: Long enough for a machine that is busy: an operator that loses it ends.
-LEASE = {"durationSeconds": 20, "renewSeconds": 2}
+LEASE = {"durationSeconds": 15, "renewSeconds": 2}
 SYSTEM = COUNTED
 _serial = itertools.count(1)
 

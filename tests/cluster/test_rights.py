@@ -14,7 +14,7 @@ import yaml
 
 from hack.cluster.binaries import ensure_programs
 from hack.cluster.layout import cache_folder
-from tests.cluster.conftest import SYSTEM, Starter
+from tests.cluster.conftest import LEASE, SYSTEM, Starter
 from tests.cluster.control_plane import ROOT, ControlPlane, until
 from tests.cluster.manifests import UNJUDGED, node, swarm
 
@@ -56,7 +56,7 @@ def tenant(
     path.chmod(0o600)
 
     def start_tenant(**more: Any) -> Any:
-        lease = {"name": OPERATOR, "durationSeconds": 5, "renewSeconds": 1}
+        lease = {"name": OPERATOR, **LEASE}
         exchange = {"url": "nats://127.0.0.1:9", "secret": f"{RELEASE}-exchange"}
         return start(kubeconfig=path, lease=lease, exchange=exchange, **more)
 
