@@ -82,3 +82,21 @@ async def test_who_says_the_same_is_asked_more_seldom_and_news_is_heard(trainer:
         assert heard is not None and heard.round == 2
     finally:
         polling.cancel()
+
+
+async def test_a_report_of_a_later_version_is_read_as_far_as_it_is_known(trainer: Trainer) -> None:
+    class Later(NodeReport):
+        invented: str = "later"
+
+    trainer.report = Later(phase=Phase.TRAINING, round=7)
+    store = Store()
+    poller = ReportPoller(store, 600, lambda _: None)
+    polling = asyncio.create_task(poller.poll())
+    try:
+        await poller.first.wait()
+        store.put(PODS, POD)
+        await poller.first_word(POD)
+        heard = poller.reports(NODE, "u").trainer
+        assert heard is not None and heard.round == 7
+    finally:
+        polling.cancel()
