@@ -125,6 +125,7 @@ def start(cluster: ControlPlane, operator_kubeconfig: Path, namespace: str, tmp_
 @pytest.fixture
 def light(cluster: ControlPlane, namespace: str, start: Starter) -> None:
     """A Swarm of one Node whose head pod exists, and which no scheduler judges: the tests say what becomes of it."""
+    cluster.provide_volumes(namespace, 1)  # or its claim is what is wrong, after a while
     start()
     cluster.apply(swarm(namespace, nodes=1, template=UNJUDGED))
     until(lambda: cluster.get(namespace, "pod", POD), 30, "the head pod")
