@@ -56,6 +56,7 @@ class Reason(StrEnum):
     CLAIM_LOST = "ClaimLost"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     UNSCHEDULABLE = "Unschedulable"
+    SCHEDULING_GATED = "SchedulingGated"
     CONTAINER_CONFIG_ERROR = "ContainerConfigError"
     MODEL_NOT_FOUND = "ModelNotFound"
     CRASH_LOOP = "CrashLoop"

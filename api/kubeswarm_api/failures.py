@@ -84,6 +84,11 @@ FAILURES: dict[Reason, Failure] = {
         "No machine fits a pod; the message says what is missing.",
         "add such machines or free them, or change requests, nodeSelector or tolerations in spec.template",
     ),
+    Reason.SCHEDULING_GATED: Failure(
+        "A pod is held back by scheduling gates, mostly those of a queue that has no quota left for it.",
+        "have the gate lifted: Kueue does so when there is quota, and `kubectl describe workloads` says what it waits "
+        "for",
+    ),
     Reason.IMAGE_PULL_FAILED: Failure(
         "The image of a container or of the model can't be pulled.",
         "check the names of the worker and model images, the registry and the pull secrets",

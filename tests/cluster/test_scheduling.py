@@ -65,6 +65,24 @@ def test_a_queue_is_passed_on_and_taken_back(cluster: ControlPlane, namespace: s
         until(lambda name=name: _queue(cluster, namespace, name) is None, 30, f"no queue of {name}")
 
 
+def test_a_gate_is_told_and_forgotten_when_it_is_lifted(cluster: ControlPlane, namespace: str, start: Starter) -> None:
+    """As Kueue holds pods back until there is quota, and lets them go."""
+    start()
+    gated = {"head": {"spec": {"schedulingGates": [{"name": "quota.example/admission"}]}}}
+    cluster.apply(swarm(namespace, nodes=1, template=gated))
+    until(lambda: _reason(cluster, namespace) == "SchedulingGated", 30, "the gate in the status")
+    degraded = cluster.condition(namespace, "swarmnode", "light-0", "Degraded")
+    assert degraded and "light-0-head-0 is held back by quota.example/admission" in degraded["message"]
+    lift = '[{"op": "remove", "path": "/spec/schedulingGates"}]'
+    cluster.kubectl("-n", namespace, "patch", "pod", "light-0-head-0", "--type=json", "-p", lift)
+    until(lambda: _reason(cluster, namespace) == "Unschedulable", 30, "what the scheduler says once it may")
+
+
+def _reason(cluster: ControlPlane, namespace: str) -> str | None:
+    ready = cluster.condition(namespace, "swarmnode", "light-0", "Ready")
+    return ready["reason"] if ready else None
+
+
 def _queue(cluster: ControlPlane, namespace: str, name: str) -> str | None:
     live = cluster.get(namespace, *name.split("/")) or {"metadata": {}}  # type: ignore[misc]
     return (live["metadata"].get("labels") or {}).get("kueue.x-k8s.io/queue-name")

@@ -14,6 +14,7 @@ from kubeswarm_operator.resources import NODES, PODS, SECRETS, Object, Resource
 Key = tuple[str, str]
 #: Objects gone from sight (deleted, or without our label) that are remembered, so that no late event brings one back.
 _GONE = 10_000
+_KEPT_OF_PODS = ("nodeName", "schedulingGates")
 
 
 def key_of(body: Object) -> Key:
@@ -28,7 +29,8 @@ def trim(resource: Resource, body: Object) -> Object:
     if resource == SECRETS:
         out["data"] = dict.fromkeys(body.get("data") or {}, "")
     elif resource == PODS:
-        out["spec"] = {"nodeName": body.get("spec", {}).get("nodeName")}
+        spec = body.get("spec", {})
+        out["spec"] = {key: spec[key] for key in _KEPT_OF_PODS if key in spec}
     return out
 
 

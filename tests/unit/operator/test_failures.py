@@ -62,6 +62,12 @@ def _unscheduled(message: str) -> NodeSnapshot:
     return node_snapshot(pods=({**body, "status": {"phase": "Pending", "conditions": [condition]}},))
 
 
+def _gated(*gates: str) -> NodeSnapshot:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "gates"}
+    body = {**pod(POD, ready=False), "spec": {"schedulingGates": [{"name": name} for name in gates]}}
+    return node_snapshot(pods=({**body, "status": {"phase": "Pending", "conditions": [condition]}},))
+
+
 def _lost() -> NodeSnapshot:
     body = pod(POD, ready=False)
     body["spec"] = {"nodeName": "machine-7"}
@@ -100,6 +106,12 @@ SYMPTOMS: list[tuple[str, NodeSnapshot, Reason, tuple[str, ...]]] = [
         _unscheduled("0/3 nodes are available: 3 Insufficient nvidia.com/gpu"),
         Reason.UNSCHEDULABLE,
         (POD, "3 Insufficient nvidia.com/gpu", "spec.template"),
+    ),
+    (
+        "a queue",
+        _gated("kueue.x-k8s.io/admission"),
+        Reason.SCHEDULING_GATED,
+        (POD, "kueue.x-k8s.io/admission", "kubectl describe workloads"),
     ),
     (
         "quota",
