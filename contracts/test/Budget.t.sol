@@ -149,7 +149,7 @@ contract BudgetTest is Fixture {
         ITreasury.Terms memory terms = _terms(ETHER);
         terms.swarmId = "other";
         _expectRevert(
-            terms, 5, 5, abi.encodeWithSelector(SwarmRegistry.BudgetOfAnotherSwarm.selector, swarmId, bytes32("other"))
+            terms, 5, 5, abi.encodeWithSelector(SwarmRegistry.BudgetOfAnotherSwarm.selector, swarmId, terms.swarmId)
         );
     }
 
