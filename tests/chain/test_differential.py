@@ -220,7 +220,6 @@ def test_the_contracts_do_what_the_model_does(stage: Stage) -> None:
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=30,
-            deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
             print_blob=True,
         ),

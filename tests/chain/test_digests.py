@@ -20,9 +20,7 @@ fields = st.fixed_dictionaries(
         "tokens": st.integers(0, 2**32),
     }
 )
-each_example_attests = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+each_example_attests = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @each_example_attests
@@ -50,7 +48,7 @@ def test_what_python_digests_solidity_proves(participant, batches):
             assert not chain.prove_round(uid, records[position - 1], proof)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(owner=st.binary(min_size=20, max_size=20).map(to_hex), salt=digests)
 def test_swarm_ids(anvil, owner, salt):
     swarms = interface("SwarmRegistry")

@@ -16,7 +16,6 @@ def _run(plane: Plane, folder: Path, machines: int, steps: int, derandomize: boo
     chosen = settings(
         max_examples=machines + 1,  # hypothesis begins with a trivial one
         stateful_step_count=steps,
-        deadline=None,
         derandomize=derandomize,
         database=None,
         phases=[Phase.generate],

@@ -34,7 +34,7 @@ def test_every_answer_is_as_the_document_says(document: Any, mode: GenerationMod
     for operation in operations:
 
         @given(case=operation.as_strategy(generation_mode=mode))
-        @settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=SLOW)
+        @settings(max_examples=10, derandomize=True, suppress_health_check=SLOW)
         def check(case: schemathesis.Case) -> None:
             case.call_and_validate()
 

@@ -114,4 +114,4 @@ class Attesting(RuleBasedStateMachine):
 
 
 TestAttesting = Attesting.TestCase
-TestAttesting.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestAttesting.settings = settings(max_examples=200, stateful_step_count=40)

@@ -332,7 +332,7 @@ NOTARY = Notary(set())
 GOOD = batch_of(NOTARY, 1)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_no_bytes_whatever_get_an_exception_out(data):
     """Cut, changed and made-up messages are refused with a known reason, or are the good one."""

@@ -105,7 +105,6 @@ CASES = [Algorithm(preset=name, kl_coefficient=0.1 if name == "grpo" else 0) for
 @pytest.mark.parametrize("algorithm", CASES, ids=lambda a: f"{a.preset}-{a.aggregation}-{a.ratio}")
 @settings(
     max_examples=2,
-    deadline=None,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

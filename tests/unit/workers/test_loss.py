@@ -163,7 +163,7 @@ def at_an_edge(batch: Batch, choices: Choices) -> bool:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS, ids=str)
-@settings(max_examples=25, deadline=None, phases=[Phase.generate])
+@settings(max_examples=25, phases=[Phase.generate])
 @given(batch=batches)
 def test_loss_and_gradient_equal_the_reference(algorithm: Algorithm, batch: Batch) -> None:
     choices = algorithm.choices()

@@ -1,4 +1,4 @@
-"""Hypothesis without deadlines: the time that a machine takes now and then says nothing of the code."""
+"""What all tests share: hypothesis sets no deadline by the clock, which a busy machine would miss."""
 
 from hypothesis import settings
 
