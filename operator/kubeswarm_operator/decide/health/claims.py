@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kubeswarm_api.conditions import Reason
+from kubeswarm_api.names import HEAD, ROLE_LABEL
 from kubeswarm_operator.decide.health.problem import Problem, older, problem
 from kubeswarm_operator.observe.snapshot import NodeSnapshot
 from kubeswarm_operator.resources import Object
@@ -21,8 +22,19 @@ def claims(snapshot: NodeSnapshot) -> Iterator[Problem]:
         if phase == "Lost":
             yield problem(Reason.CLAIM_LOST, f"claim {name} lost its volume")
         elif phase == "Pending" and not any(_waits_for_machine(pod) for pod in snapshot.pods):
-            storage_class = live.get("spec", {}).get("storageClassName") or "the cluster's default"
-            yield problem(Reason.CLAIM_PENDING, f"claim {name} is not bound (storage class: {storage_class})")
+            yield problem(Reason.CLAIM_PENDING, _unbound(name, live, snapshot.pods))
+
+
+def _unbound(name: str, claim: Object, pods: tuple[Object, ...]) -> str:
+    storage_class = claim.get("spec", {}).get("storageClassName") or "the cluster's default"
+    text = f"claim {name} is not bound (storage class: {storage_class})"
+    heads = [pod for pod in pods if pod["metadata"]["labels"].get(ROLE_LABEL) == HEAD]
+    placed = [pod["metadata"]["name"] for pod in heads if pod.get("spec", {}).get("nodeName")]
+    if placed:  # scheduled with the claim that was there before: where a volume waits for its pod's machine, none comes
+        text += (
+            f"; pod {placed[0]} got its machine before it, so that nobody chooses one for the volume: delete the pod"
+        )
+    return text
 
 
 def _waits_for_machine(pod: Object) -> bool:
