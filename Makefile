@@ -118,7 +118,7 @@ cluster-down:  ## Stop it and remove its state
 
 .PHONY: demo steady demo-down
 demo: setup  ## From nothing to a trained, attested model; KUBECONFIG=... uses a cluster that is there
-	$(RUN)/python -m hack.demo up
+	$(RUN)/python -m hack.demo up $(DEMO)
 steady: setup  ## Ten minutes after the demo: what the operator wrote, from the audit log
 	$(RUN)/python -m hack.demo steady
 demo-down: setup  ## Remove what the demo made

@@ -121,7 +121,7 @@ def provide_images(target: Target, *, present: bool) -> dict[str, str]:
     if not context.startswith(KIND):
         raise Problem(
             f"how images get into the cluster of context {context} is not known: push {_references()} to where it "
-            "pulls from, or load them into its nodes, and add --images-present"
+            "pulls from, or load them into its nodes, and say so: make demo DEMO=--images-present"
         )
     return {name: _docker_image(name, context.removeprefix(KIND)) for name in NAMES}
 
