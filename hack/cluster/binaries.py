@@ -103,21 +103,22 @@ def ensure_programs(cache: Path, names: tuple[str, ...]) -> dict[str, Path]:
 
     Raises Problem when Go is missing or too old, or a build fails.
     """
-    with _one_build_at_a_time(cache):
-        return {
-            program: _ensure_program(cache, module, program)
-            for module in (*MODULES, *OTHER_MODULES)
-            for program in module.packages
-            if program in names
-        }
+    return {
+        program: _ensure_program(cache, module, program)
+        for module in (*MODULES, *OTHER_MODULES)
+        for program in module.packages
+        if program in names
+    }
 
 
 def _ensure_program(cache: Path, module: Module, program: str) -> Path:
     path = cache / "bin" / f"{module.name}-{_version_key(module)}" / program
     if not path.exists():
         _require_go(TOOLS / module.name / "go.mod")
-        with step(f"building {program}"):
-            _build(module, program, path)
+        with _one_build_at_a_time(cache, module.name):
+            if not path.exists():
+                with step(f"building {program}"):
+                    _build(module, program, path)
     return path
 
 
@@ -164,14 +165,14 @@ def _require_go(go_mod: Path) -> None:
 
 
 @contextmanager
-def _one_build_at_a_time(cache: Path) -> Iterator[None]:
-    """Two commands at once would compile everything twice."""
+def _one_build_at_a_time(cache: Path, module: str) -> Iterator[None]:
+    """Of one module: two commands at once would compile everything twice."""
     cache.mkdir(parents=True, exist_ok=True)
-    with (cache / ".build.lock").open("w") as lock:
+    with (cache / f".{module}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("waiting for another build to end")
+            say(f"waiting for another build of {module}")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
