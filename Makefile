@@ -72,6 +72,7 @@ test-unit: setup  ## Pure functions, workers with real torch, Ray, vLLM and NATS
 	$(PYTEST) tests/unit/workers/test_pool.py -m engine
 	$(PYTEST) tests/unit/workers/test_trainer.py -m engine
 	$(PYTEST) tests/unit/cli/local/test_researcher_guide.py -m engine
+	$(PYTEST) tests/unit/cli/local/test_resume.py -m engine
 
 .PHONY: test-contracts
 test-contracts: setup eas-sdk  ## Foundry tests, then the Python client and the attestor against anvil
