@@ -35,21 +35,24 @@ def _generate(setting: Setting, learner: Learner, prompts: Sequence[Sequence[int
     longest = max(map(len, prompts))
     end = model.generation_config.eos_token_id
     device = learner.policy.device
-    out = model.generate(
-        input_ids=torch.tensor([[end] * (longest - len(prompt)) + list(prompt) for prompt in prompts], device=device),
-        attention_mask=torch.tensor(
-            [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device
-        ),
-        do_sample=True,
-        temperature=1.0,
-        top_k=0,
-        top_p=1.0,
-        num_return_sequences=setting.group_size,
-        max_new_tokens=setting.max_tokens,
-        pad_token_id=end,
-        output_logits=True,
-        return_dict_in_generate=True,
-    )
+    with learner.policy.precision():
+        out = model.generate(
+            input_ids=torch.tensor(
+                [[end] * (longest - len(prompt)) + list(prompt) for prompt in prompts], device=device
+            ),
+            attention_mask=torch.tensor(
+                [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device
+            ),
+            do_sample=True,
+            temperature=1.0,
+            top_k=0,
+            top_p=1.0,
+            num_return_sequences=setting.group_size,
+            max_new_tokens=setting.max_tokens,
+            pad_token_id=end,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
     model.config.use_cache = False
     tokens_N_T = out.sequences[:, longest:]
     logprobs_N_T_V = torch.stack(out.logits, dim=1).float().log_softmax(-1)

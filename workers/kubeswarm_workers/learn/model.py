@@ -116,7 +116,7 @@ class Policy:
         self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
     def _logprobs(self, model: Any, batch: Tensors, temperature: float) -> Tensor:
-        with self._precision():
+        with self.precision():
             hidden_B_L_D = model.base_model(
                 input_ids=batch.tokens_B_L, position_ids=batch.positions_B_L, attention_mask=batch.attend_B_1_L_L
             ).last_hidden_state
@@ -126,7 +126,8 @@ class Policy:
             logits_N_V = logits_N_V / temperature
         return -nn.functional.cross_entropy(logits_N_V, batch.targets_N, reduction="none")
 
-    def _precision(self) -> contextlib.AbstractContextManager[object]:
+    def precision(self) -> contextlib.AbstractContextManager[object]:
+        """What a forward pass of `model` has to run in."""
         if self.dtype == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
