@@ -11,6 +11,8 @@ from tests.cluster.conftest import Starter
 from tests.cluster.control_plane import ControlPlane, until
 from tests.cluster.manifests import node, swarm
 
+#: Longer than a status that only tells of progress waits to be written.
+QUIET_SECONDS = 10.0
 CHILDREN = "statefulsets,deployments,services,configmaps,secrets,pvc,networkpolicies,pdb,swarmnodes"
 
 
@@ -83,9 +85,8 @@ def test_makes_nodes_with_all_their_objects_and_then_writes_nothing(
     )
     assert "pod light-0-head-0" in condition["message"]
     assert "spec.template" in condition["message"]
-    time.sleep(2)
-    before, written = versions(cluster, namespace), len(_writes(cluster, namespace))
-    time.sleep(8)
+    before, written = _at_rest(cluster, namespace), len(_writes(cluster, namespace))
+    time.sleep(QUIET_SECONDS)
     assert versions(cluster, namespace) == before
     assert len(_writes(cluster, namespace)) == written
 
@@ -264,16 +265,29 @@ def test_deletes_everything_but_the_identity(
     settle(cluster, namespace, kept)
 
 
+def _at_rest(cluster: ControlPlane, namespace: str) -> dict[str, str]:
+    """The versions of all objects, once none has changed for QUIET_SECONDS."""
+    seen, since = versions(cluster, namespace), time.monotonic()
+
+    def look() -> dict[str, str] | None:
+        nonlocal seen, since
+        now = versions(cluster, namespace)
+        if now != seen:
+            seen, since = now, time.monotonic()
+        return seen if time.monotonic() - since > QUIET_SECONDS else None
+
+    return until(look, 60, "an end of changes")
+
+
 def test_a_restart_changes_nothing(cluster: ControlPlane, namespace: str, start: Starter) -> None:
     first = start()
     cluster.apply(swarm(namespace, nodes=2, rollout={"workers": 1}))
     settle(cluster, namespace, all_expected(2, 1))
     until(lambda: _when(cluster, namespace, "swarm", "light", "Ready", "Unschedulable"), 30, "a settled status")
-    time.sleep(2)
-    before, written = versions(cluster, namespace), len(_writes(cluster, namespace))
+    before, written = _at_rest(cluster, namespace), len(_writes(cluster, namespace))
     assert first.stop() == 0
     start()
-    time.sleep(6)
+    time.sleep(QUIET_SECONDS)
     assert versions(cluster, namespace) == before
     assert len(_writes(cluster, namespace)) == written
 

@@ -29,6 +29,8 @@ def _earlier(definition: dict[str, Any]) -> dict[str, Any]:
         spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
         for name in LATER:
             spec["properties"].pop(name, None)
+        rules = spec["x-kubernetes-validations"]
+        spec["x-kubernetes-validations"] = [r for r in rules if not any(f"self.{name}" in r["rule"] for name in LATER)]
         spec["properties"]["rollout"]["properties"].pop("maxWorkers")
         spec["properties"]["rollout"].pop("x-kubernetes-validations")
     return out
