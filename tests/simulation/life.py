@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from hack.audit import AuditLog, Requests
+from hack.console import Problem
 from hack.simulation.api import Api, Object
 from hack.simulation.plane import OPERATOR, Plane
 from kubeswarm_api import metrics
@@ -99,15 +100,21 @@ class Life:
     async def _until(self, act: Callable[[], Awaitable[Any]], path: str, holds: Callable[[Object], bool]) -> None:
         """Acts, and watches until it holds for as many objects as there are Swarms."""
         reached: set[str] = set()
+        statuses: dict[str, Object] = {}
 
         def seen(event: Object, _now: float) -> bool:
             body = {**event["object"], "gone": event["type"] == "DELETED"}
             meta = body["metadata"]
             if meta["namespace"] == self._namespace:
                 (reached.add if holds(body) else reached.discard)(meta["name"])
+                statuses[meta["name"]] = body.get("status") or {}
             return len(reached) == self._count
 
-        await self._api.follow(path, seen, PATIENCE, act)
+        try:
+            await self._api.follow(path, seen, PATIENCE, act)
+        except Problem as error:
+            late = {name: status.get("conditions") for name, status in statuses.items() if name not in reached}
+            raise AssertionError(f"{error}; not as they should be: {late}") from error
 
 
 def swarm(namespace: str, name: str, **spec: Any) -> Object:
