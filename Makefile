@@ -62,7 +62,6 @@ test: ahead check test-unit test-contracts verify test-cluster test-simulation t
 # needs one before it is there waits for it, or builds it, and so shows what went wrong here.
 .PHONY: ahead
 ahead: setup
-	mkdir -p $(BUILD)
 	nice -n 19 python3 -m hack.cluster build > $(BUILD)/ahead.log 2>&1 &
 
 .PHONY: test-unit

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from kubeswarm_api.base import GROUP, VERSION
+from kubeswarm_api.conditions import Reason
 from kubeswarm_api.crd import node_crd, swarm_crd
+from kubeswarm_operator.decide.health import problem
 from kubeswarm_operator.kube import ApiError, Kube
 from kubeswarm_operator.resources import NODES, SWARMS
 
@@ -29,19 +31,19 @@ class Definitions:
         """Returns once all is served."""
         while True:
             try:
-                problem = await _problem(kube)
+                found = await _found(kube)
             except ApiError as error:
-                problem = str(error)
-            if not problem:
+                found = str(error)
+            if not found:
                 self.problem = ""
                 return
-            if problem != self.problem:
-                log.error("waiting for the API server to serve kubeswarm.dev", extra={"detail": problem[:1000]})
-            self.problem = problem
+            if found != self.problem:
+                log.error("waiting for the API server to serve kubeswarm.dev", extra={"detail": found[:1000]})
+            self.problem = found
             await asyncio.sleep(AGAIN_SECONDS)
 
 
-async def _problem(kube: Kube) -> str:
+async def _found(kube: Kube) -> str:
     if not {SWARMS.plural, NODES.plural} <= await kube.served(GROUP, VERSION):
         return "its CustomResourceDefinitions are not installed"
     try:
@@ -65,10 +67,7 @@ def older(document: dict[str, Any]) -> str:
             more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
             fields = f"{', '.join(missing[:_NAMED])}{more}"
             found.append(f"CustomResourceDefinition {name} is older than this operator: it lacks {fields}")
-    if not found:
-        return ""
-    remedy = "`helm upgrade` with crds.install=true, or `kubectl apply --server-side` on the chart's files/crds"
-    return f"{'; '.join(found)}; apply those of the operator's own chart: {remedy}"
+    return problem(Reason.DEFINITION_OUTDATED, "; ".join(found)).message if found else ""
 
 
 def _served(document: dict[str, Any], kind: str) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """What is told of a Node beside its training, which goes on whatever is wrong: the chain, the exchange, its reward."""
 
-from kubeswarm_api.conditions import ConditionType, Reason
+from collections.abc import Iterable
+
+from kubeswarm_api.conditions import Condition, ConditionType, Reason
 from kubeswarm_operator.decide.completion import Progress
 from kubeswarm_operator.decide.conditions import Claim, unchanged
 from kubeswarm_operator.decide.health import problem
-from kubeswarm_operator.observe.snapshot import NodeSnapshot
+from kubeswarm_operator.observe.snapshot import ChainFacts, NodeSnapshot
 
 #: Characters of a worker's words in a message.
 _SAID = 900
@@ -15,14 +17,22 @@ def advice(snapshot: NodeSnapshot, progress: Progress) -> list[Claim]:
     return [_chain(snapshot, progress), _exchange(snapshot), _gamed(snapshot)]
 
 
-def _chain(snapshot: NodeSnapshot, progress: Progress) -> Claim:
-    kind, chain = ConditionType.CHAIN_SYNCED, snapshot.chain
+def without_chain(chain: ChainFacts, before: Iterable[Condition]) -> Claim | None:
+    """What is said, of a Swarm as of a Node, where the chain says nothing; None: it does."""
+    kind = ConditionType.CHAIN_SYNCED
     if not chain.configured:
         return Claim(kind, "Unknown", Reason.NOT_CONFIGURED, "the operator has no chain: rounds are not attested")
     if not chain.asked:
-        return unchanged(kind, snapshot.status.conditions)
+        return unchanged(kind, before)
     if not chain.reachable:
         return Claim(kind, "False", chain.reason or Reason.CHAIN_UNREACHABLE, chain.message)
+    return None
+
+
+def _chain(snapshot: NodeSnapshot, progress: Progress) -> Claim:
+    kind, silent = ConditionType.CHAIN_SYNCED, without_chain(snapshot.chain, snapshot.status.conditions)
+    if silent is not None:
+        return silent
     if progress.lost:
         what = f"the chain has {progress.attested - progress.lost} of {progress.attested} rounds"
         reset = problem(Reason.CHAIN_RESET, f"{what} that were attested")

@@ -8,6 +8,7 @@ from kubeswarm_api.names import APP, APP_LABEL, SWARM_LABEL
 from kubeswarm_api.node import NodeStatus
 from kubeswarm_api.spec_life import Update
 from kubeswarm_api.swarm import SwarmStatus
+from kubeswarm_operator.decide.advice import without_chain
 from kubeswarm_operator.decide.children import controls
 from kubeswarm_operator.decide.conditions import Claim, conditions, unchanged
 from kubeswarm_operator.decide.health import Problem, problem
@@ -211,12 +212,9 @@ def _complete(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[s
 
 def _chain(snapshot: SwarmSnapshot, swarm_id: str) -> Claim:
     kind, chain = ConditionType.CHAIN_SYNCED, snapshot.chain
-    if not chain.configured:
-        return Claim(kind, "Unknown", Reason.NOT_CONFIGURED, "the operator has no chain: rounds are not attested")
-    if not chain.asked:
-        return unchanged(kind, snapshot.status.conditions)
-    if not chain.reachable:
-        return Claim(kind, "False", chain.reason or Reason.CHAIN_UNREACHABLE, chain.message)
+    silent = without_chain(chain, snapshot.status.conditions)
+    if silent is not None:
+        return silent
     if swarm_id not in chain.swarms:
         return Claim(kind, "False", Reason.REGISTERING, chain.message or "the Swarm is being created on the chain")
     return Claim(kind, "True", Reason.SYNCED, chain.message)
