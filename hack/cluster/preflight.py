@@ -18,18 +18,21 @@ MIN_MEMORY_GIB = 12
 MEMORY_TOLERANCE = 0.95
 
 # Program or file that shows a package to be there -> package.
+IMAGE_PACKAGES = {
+    "debootstrap": "debootstrap",
+    "buildah": "buildah",
+    "containers-storage": "containers-storage",
+    "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
+}
 NODE_PACKAGES = {
+    **IMAGE_PACKAGES,
     "runc": "runc",
     "iptables": "iptables",
     "conntrack": "conntrack",
     "ip": "iproute2",
     "mount": "mount",
     "openssl": "openssl",
-    "debootstrap": "debootstrap",
-    "buildah": "buildah",
-    "containers-storage": "containers-storage",
     "/usr/lib/cni/ptp": "containernetworking-plugins",
-    "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
 CONTROL_PLANE_PACKAGES = {"openssl": "openssl"}
 
@@ -43,7 +46,7 @@ def check(layout: Layout) -> None:
     first = not (layout.state / "containerd").exists()
     _check_disk(layout.state, (FIRST_DISK_GIB if first else LATER_DISK_GIB) if full else CONTROL_PLANE_DISK_GIB)
     _check_ports(layout)
-    _ensure_packages(NODE_PACKAGES if full else CONTROL_PLANE_PACKAGES)
+    ensure_packages(NODE_PACKAGES if full else CONTROL_PLANE_PACKAGES)
 
 
 def check_root() -> None:
@@ -111,7 +114,8 @@ def _command(pid: int) -> str:
     return f"process {pid} ({Path(words[0]).name})"
 
 
-def _ensure_packages(packages: dict[str, str]) -> None:
+def ensure_packages(packages: dict[str, str]) -> None:
+    """Install those Debian packages that are missing. Raises Problem where that can't be done here."""
     missing = [package for sign, package in packages.items() if not _present(sign)]
     if not missing:
         return

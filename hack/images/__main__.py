@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from hack.cluster.layout import Profile, layout_for
+from hack.cluster.preflight import IMAGE_PACKAGES, check_root, ensure_packages
 from hack.console import exit_with
 from hack.images.buildah import Storage
 from hack.images.catalogue import CLUSTER_IMAGES, IMAGES
@@ -24,6 +25,8 @@ def main() -> int:
         Storage(layout.cache).remove_unnamed()
         return 0
     names = options.names or [name for name in IMAGES if name not in CLUSTER_IMAGES]
+    check_root()
+    ensure_packages(IMAGE_PACKAGES)
     built = build_images(names, layout.cache)
     if options.load:
         load_images(built, layout)

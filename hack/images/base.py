@@ -64,6 +64,11 @@ RECIPE = hashlib.sha256(
 
 def ensure_bases(storage: Storage) -> dict[str, str]:
     """Make the two images unless they are there; returns their ids as the build arguments BASE and RUNTIME."""
+    with storage.building("base"):
+        return _bases(storage)
+
+
+def _bases(storage: Storage) -> dict[str, str]:
     folder = storage.cache / "base" / RECIPE
     ids = folder / "ids"
     if ids.exists():

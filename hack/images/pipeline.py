@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from hack.cluster.layout import REPOSITORY, Layout
-from hack.console import Problem, say, step
+from hack.console import Problem, step
 from hack.images import containerd
 from hack.images.base import ensure_bases
 from hack.images.buildah import Storage
@@ -55,7 +53,7 @@ def load_images(built: Sequence[Built], layout: Layout) -> None:
 
 
 def _build(name: str, image: Image, storage: Storage, bases: dict[str, str]) -> Built:
-    with _lock(storage.cache / "images", name):
+    with storage.building(name):
         context = image.context(storage.cache)
         arguments = {argument: bases[argument] for argument in image.bases}
         key = _key(image, context, arguments)
@@ -88,16 +86,3 @@ def _files(names: Sequence[str]) -> Iterator[Path]:
         for inner in sorted(path.rglob("*")) if path.is_dir() else ():
             if inner.is_file() and not SKIPPED_FOLDERS.intersection(inner.parts):
                 yield inner
-
-
-@contextmanager
-def _lock(folder: Path, name: str) -> Iterator[None]:
-    """One build of an image at a time."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f".{name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting for another build of {name}")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -37,28 +37,27 @@ def test_a_killed_trainer_and_a_killed_attestor_change_nothing(
 ) -> None:
     calm, disturbed = tmp_path / "calm.log", tmp_path / "killed.log"
     cluster.apply(tiny_swarm("calm", rounds=ROUNDS))
-    cluster.wait("pods", "calm-0-head-0", running("trainer", 0), 120)
-    with cluster.following("calm-0-head-0", "trainer", calm):
-        finished("calm")
-
     cluster.apply(tiny_swarm("killed", rounds=ROUNDS))
     head = "killed-0-head-0"
-    cluster.wait("pods", head, running("trainer", 0), 120)
-    with cluster.following(head, "trainer", disturbed):
-        cluster.wait("swarmnodes", "killed-0", lambda n: n.get("status", {}).get("round", 0) >= 5, 400)
-        cluster.sigkill(head, "trainer")
-        cluster.wait("pods", head, running("trainer", 1), 120)
-    with cluster.following(head, "trainer", disturbed):
-        cluster.wait("swarmnodes", "killed-0", lambda n: n.get("status", {}).get("round", 0) >= 10, 400)
-        # Training is quick here, so that an attestation is always on its way when the attestor dies.
-        for _ in range(3):
-            known = cluster.restarts(head, "attestor")
-            before = len(cluster.attested("killed-0"))
-            cluster.sigkill(head, "attestor")
-            cluster.wait("pods", head, running("attestor", known + 1), 120)
-            assert len(cluster.attested("killed-0")) >= before
-        assert cluster.restarts(head, "trainer") == 1
-        finished("killed")
+    cluster.wait("pods", "calm-0-head-0", running("trainer", 0), 120)
+    with cluster.following("calm-0-head-0", "trainer", calm):
+        cluster.wait("pods", head, running("trainer", 0), 120)
+        with cluster.following(head, "trainer", disturbed):
+            cluster.wait("swarmnodes", "killed-0", lambda n: n.get("status", {}).get("round", 0) >= 5, 400)
+            cluster.sigkill(head, "trainer")
+            cluster.wait("pods", head, running("trainer", 1), 120)
+        with cluster.following(head, "trainer", disturbed):
+            cluster.wait("swarmnodes", "killed-0", lambda n: n.get("status", {}).get("round", 0) >= 10, 400)
+            # Training is quick here, so that an attestation is always on its way when the attestor dies.
+            for _ in range(3):
+                known = cluster.restarts(head, "attestor")
+                before = len(cluster.attested("killed-0"))
+                cluster.sigkill(head, "attestor")
+                cluster.wait("pods", head, running("attestor", known + 1), 120)
+                assert len(cluster.attested("killed-0")) >= before
+            assert cluster.restarts(head, "trainer") == 1
+            finished("killed")
+        finished("calm")
 
     # The line of one round may have died with the process that had just finished it.
     assert losses(disturbed).items() <= losses(calm).items()

@@ -74,12 +74,15 @@ class Policy:
         self._directory = directory
         self._reference: Any = None
         self._adapter: peft.PeftModel | None = None
+        self._adapted: dict[str, Any] = {}
         self._names = {id(parameter): name for name, parameter in model.named_parameters()}
         if lora is not None:
             config = peft.LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules="all-linear", lora_dropout=0.0)
             adapted = peft.get_peft_model(model, config, adapter_name=ADAPTER, autocast_adapter_dtype=True)
             assert isinstance(adapted, peft.PeftModel)
             self._adapter = adapted
+            layers: Iterator[Any] = (module for module in adapted.modules() if isinstance(module, LoraLayer))
+            self._adapted = {self._names[id(layer.base_layer.weight)]: layer for layer in layers}
             for layer in self._adapted.values():
                 layer.cast_input_dtype_enabled = False  # or each adapter keeps an fp32 copy of its input
         self.vocabulary: int = model.config.vocab_size
@@ -156,11 +159,3 @@ class Policy:
         for parameter in self.model.parameters():
             if (name := self._names.get(id(parameter))) is not None:
                 yield name, parameter
-
-    @property
-    def _adapted(self) -> dict[str, Any]:
-        return {
-            self._names[id(module.base_layer.weight)]: module
-            for module in self.model.modules()
-            if isinstance(module, LoraLayer)
-        }
