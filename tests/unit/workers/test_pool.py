@@ -75,6 +75,19 @@ def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         processes.stop()
 
 
+@pytest.mark.engine
+def test_a_start_of_ray_that_fails_is_made_again(tmp_path: Path) -> None:
+    processes = cluster.start(trainers.fresh_place(tmp_path), head=None, engines=0)
+    try:
+        first = processes.process
+        first.kill()
+        cluster.wait_until_started(processes, lambda: False)
+        assert processes.process is not first and processes.process.poll() is None
+    finally:
+        processes.stop()
+    assert not processes.directory.exists()
+
+
 @pytest.fixture
 def learner(tiny_model: Path) -> Learner:
     return Learner(Policy(tiny_model, None, seed=0), Algorithm(learning_rate=1e-2, baseline="none"), Rollout())

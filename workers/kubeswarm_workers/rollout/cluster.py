@@ -36,6 +36,8 @@ PINNED_PORTS = (
     names.RAY_METRICS_PORT,
     CLIENT_PORT,
 )
+log = logging.getLogger(__name__)
+
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -61,12 +63,31 @@ def use_token(place: Place) -> None:
 
 @dataclass
 class RayProcesses:
-    """`ray start --block` and its files. `address` is where the head's control service listens."""
+    """`ray start --block` and its files. `address` is where the head's control service listens, `ports` are this
+    container's own; `said` is what it prints."""
 
-    process: subprocess.Popen[bytes]
+    command: list[str]
+    environment: dict[str, str]
+    ports: list[int]
     directory: Path
     metrics: Path
     address: str
+
+    def __post_init__(self) -> None:
+        self.said = self.directory / "said"
+        self.begin()
+
+    def begin(self) -> None:
+        """Starts it, also once more after it has failed. Call it from the main thread: the child dies with the thread
+        that made it. Raises TimeoutError if the ports stay taken."""
+        wait_until_free(self.ports)
+        with self.said.open("wb") as said:
+            self.process = subprocess.Popen(self.command, env=self.environment, stdout=said, preexec_fn=die_with_parent)
+
+    @property
+    def started(self) -> bool:
+        """Whether Ray says so."""
+        return b"Ray runtime started" in self.said.read_bytes()
 
     def stop(self, seconds: float = 10.0) -> None:
         """Ends Ray and everything that it started, and removes its files."""
@@ -82,10 +103,8 @@ class RayProcesses:
 def start(place: Place, *, head: str | None, engines: int) -> RayProcesses:
     """Starts Ray in this container: as the head (`head` None) or joined to the head at that host:port.
 
-    `engines`: how many engines may run here. Call it from the main thread: the child dies with the thread that made
-    it. Raises TimeoutError if the ports stay taken.
+    `engines`: how many engines may run here. From the main thread, as `RayProcesses.begin`; raises what it does.
     """
-    wait_until_free([place.port(port) for port in PINNED_PORTS])
     directory = Path(tempfile.mkdtemp(prefix="kubeswarm-ray-"))
     metrics = directory / "metrics"
     metrics.mkdir()
@@ -123,6 +142,7 @@ def start(place: Place, *, head: str | None, engines: int) -> RayProcesses:
     environment = {
         **os.environ,
         DIRECTORY_ENV: str(metrics),
+        "PYTHONUNBUFFERED": "1",
         "MALLOC_ARENA_MAX": "2",  # Ray's processes have many threads and little to allocate in each
         "RAY_worker_niceness": "0",  # or another Node's learner on the same machine takes the engines' time
         "RAY_memory_monitor_refresh_ms": "0",  # the container's own limit is the one that counts
@@ -130,13 +150,9 @@ def start(place: Place, *, head: str | None, engines: int) -> RayProcesses:
         "RAY_prestart_worker_first_driver": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # engines see the GPUs of their container
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ray.scripts.scripts", "start", *arguments],
-        env=environment,
-        stdout=subprocess.DEVNULL if head is None else None,
-        preexec_fn=die_with_parent,
-    )
-    return RayProcesses(process, directory, metrics, address)
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *arguments]
+    ports = [place.port(port) for port in (*PINNED_PORTS, *([] if head else [names.RAY_PORT]))]
+    return RayProcesses(command, environment, ports, directory, metrics, address)
 
 
 def wait_until_free(ports: Sequence[int], seconds: float = 120.0) -> None:
@@ -156,29 +172,35 @@ def wait_until_free(ports: Sequence[int], seconds: float = 120.0) -> None:
                 time.sleep(0.2)
 
 
-def connect(ray_processes: RayProcesses, stopping: Callable[[], bool], seconds: float = 120.0) -> None:
-    """Connects this process to its head as the driver. Raises TimeoutError, Stopped, RuntimeError when Ray ended."""
+def connect(ray_processes: RayProcesses, stopping: Callable[[], bool]) -> None:
+    """Connects this process to its head as the driver. Raises TimeoutError, Stopped."""
     import ray
 
+    wait_until_started(ray_processes, stopping)
+    with _own_signal_handlers():
+        ray.init(
+            address=ray_processes.address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=False,
+        )
+
+
+def wait_until_started(ray_processes: RayProcesses, stopping: Callable[[], bool], seconds: float = 240.0) -> None:
+    """Waits for Ray's head. Ray gives its own start 30 s, which a busy machine may not keep: then it is started again.
+
+    Raises TimeoutError, Stopped.
+    """
     deadline = time.monotonic() + seconds
-    while True:
+    while not ray_processes.started:
+        if stopping():
+            raise Stopped
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Ray did not start within {seconds:g} s: see its words above, and free some CPU for it")
         if (code := ray_processes.process.poll()) is not None:
-            raise RuntimeError(f"ray start ended with code {code}: see {ray_processes.directory}/session_latest/logs")
-        try:
-            with _own_signal_handlers():
-                ray.init(
-                    address=ray_processes.address,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    configure_logging=False,
-                )
-            return
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"Ray's head did not answer within {seconds:g} s: {error}") from error
-            if stopping():
-                raise Stopped from error
-            time.sleep(0.5)
+            log.warning("Ray's start failed, and is made again", extra={"code": code})
+            ray_processes.begin()
+        time.sleep(0.1)
 
 
 def disconnect() -> None:
