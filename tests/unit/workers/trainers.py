@@ -1,12 +1,14 @@
 """Runs the worker's real entry points as processes on this machine, each Node with files and ports of its own."""
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,15 +21,31 @@ from kubeswarm_api import names
 from kubeswarm_workers.place import Place
 
 DEADLINE = 900.0
-_next_offset = 20_000 + os.getpid() % 20 * 1000
+#: Processes that may run such tests at once, what each has of offsets, and the step that keeps their ports apart.
+SLOTS, PLACES, STEP = 4, 5, 1000
+
+
+def _own_offsets() -> Iterator[int]:
+    """In turn, and for ever: other test processes have others for as long as this one holds its lock."""
+    for slot in range(SLOTS):
+        with Path(tempfile.gettempdir(), f"kubeswarm-test-ports-{slot}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            first = 20_000 + slot * PLACES * STEP
+            while True:
+                yield from range(first, first + PLACES * STEP, STEP)
+    raise RuntimeError(f"{SLOTS} processes with tests of trainers run already: wait for one to end")
+
+
+_offsets = _own_offsets()
 
 
 def fresh_place(root: Path) -> Place:
     """A place whose ports nobody has."""
-    global _next_offset
-    while True:
-        _next_offset = 20_000 + (_next_offset - 19_000) % 20_000
-        place = Place(root, _next_offset)
+    for offset in _offsets:
+        place = Place(root, offset)
         try:
             for port in (names.TRAINER_PORT, names.RAY_PORT, names.RAY_NODE_MANAGER_PORT, names.RAY_WORKER_PORTS[0]):
                 with socket.socket() as probe:
@@ -35,6 +53,7 @@ def fresh_place(root: Path) -> Place:
         except OSError:
             continue
         return place
+    raise AssertionError("they never end")
 
 
 def configure(
