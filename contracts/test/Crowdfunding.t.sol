@@ -9,6 +9,7 @@ import {CallingToken, FeeToken, FreezingToken} from "./harness/Tokens.sol";
 import {VM} from "./harness/Vm.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 contract CrowdfundingTest is Fixture {
     IERC20 private constant ETHER = IERC20(address(0));
@@ -149,13 +150,29 @@ contract CrowdfundingTest is Fixture {
         VM.assertEq(token.balanceOf(address(crowdfunding)), 0);
     }
 
+    function test_pledge_moreThanACampaignHoldsReverts() public {
+        bytes32 campaignId = _campaign();
+        uint256 tooMuch = uint256(type(uint128).max) + 1;
+        VM.deal(ALICE, tooMuch);
+        VM.deal(BOB, 1);
+        VM.prank(ALICE);
+        VM.expectRevert(abi.encodeWithSelector(SafeCast.SafeCastOverflowedUintDowncast.selector, 128, tooMuch));
+        crowdfunding.pledge{value: tooMuch}(campaignId, tooMuch);
+        _pledge(campaignId, ALICE, type(uint128).max);
+        VM.prank(BOB);
+        VM.expectRevert(abi.encodeWithSignature("Panic(uint256)", 0x11));
+        crowdfunding.pledge{value: 1}(campaignId, 1);
+    }
+
     function test_pledge_outsideItsTimeReverts() public {
         VM.expectRevert(abi.encodeWithSelector(Crowdfunding.CampaignNotFound.selector, NONE));
         crowdfunding.pledge(NONE, 1);
         bytes32 campaignId = _campaign();
         VM.warp(deadline);
         _pledge(campaignId, ALICE, 1);
+        VM.assertFalse(crowdfunding.isRefunding(campaignId));
         VM.warp(deadline + 1);
+        VM.assertTrue(crowdfunding.isRefunding(campaignId));
         VM.prank(ALICE);
         VM.expectRevert(abi.encodeWithSelector(Crowdfunding.NotRaising.selector, campaignId));
         crowdfunding.pledge{value: 1}(campaignId, 1);

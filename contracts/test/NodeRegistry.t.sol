@@ -31,6 +31,13 @@ contract NodeRegistryTest is Fixture {
         VM.assertEq(nodes.tokenURI(nodeId), "");
     }
 
+    /// @dev Who follows the events sees a key that came, and none that went.
+    function test_register_emitsNothingElse() public {
+        VM.recordLogs();
+        _register(KEY);
+        VM.assertEq(VM.getRecordedLogs().length, 4, "Transfer, Registered, KeyChanged, MetadataSet");
+    }
+
     function test_register_withUriAndMetadata() public {
         IIdentityRegistry.MetadataEntry[] memory metadata = new IIdentityRegistry.MetadataEntry[](1);
         metadata[0] = IIdentityRegistry.MetadataEntry("agentName", "node-1");
@@ -66,6 +73,20 @@ contract NodeRegistryTest is Fixture {
         VM.assertEq(nodes.keyOf(nodeId), key);
         VM.assertEq(nodes.ownerOf(nodeId), owner);
         VM.assertEq(nodes.nonces(key), 1);
+    }
+
+    function test_registerKey_anOwnerMayHaveManyNodes() public {
+        uint256[2] memory keys = [KEY, OTHER_KEY];
+        for (uint256 i = 0; i < keys.length; ++i) {
+            bytes memory signature = _signRegistration(keys[i], OWNER, 0, DEADLINE);
+            nodes.registerKey(VM.addr(keys[i]), OWNER, "", DEADLINE, signature);
+            VM.assertEq(nodes.balanceOf(OWNER), i + 1);
+        }
+        for (uint256 i = 0; i < keys.length; ++i) {
+            uint256 nodeId = uint160(VM.addr(keys[i]));
+            VM.assertEq(nodes.keyOf(nodeId), VM.addr(keys[i]));
+            VM.assertTrue(nodes.controls(OWNER, nodeId));
+        }
     }
 
     function testFuzz_registerKey_forgedReverts(uint256 seed, uint256 forger) public {

@@ -114,13 +114,17 @@ contract SettlementTest is PoolFixture {
     function test_settle_twiceReverts() public {
         bytes32 poolId = _etherPool();
         _fundEther(poolId, 1000);
-        RoundResolver.Rounds memory batch = _rounds(swarmId, nodeId, 1, 4, ROOT);
-        bytes32 uid = _attest(key, batch);
-        RoundResolver.Batch memory kept = _batchOf(batch);
-        VM.warp(block.timestamp + WINDOW);
-        VM.prank(key);
-        treasury.settle(poolId, nodeId, uid, ROOT, kept, 0);
-        _expectRevert(poolId, uid, kept, abi.encodeWithSelector(Treasury.AlreadySettled.selector, 4));
+        uint64[2][2] memory ranges = [[uint64(1), 4], [uint64(5), 5]];
+        for (uint256 i = 0; i < ranges.length; ++i) {
+            RoundResolver.Rounds memory batch = _rounds(swarmId, nodeId, ranges[i][0], ranges[i][1], ROOT);
+            bytes32 uid = _attest(key, batch);
+            RoundResolver.Batch memory kept = _batchOf(batch);
+            VM.warp(block.timestamp + WINDOW);
+            VM.prank(key);
+            treasury.settle(poolId, nodeId, uid, ROOT, kept, 0);
+            _expectRevert(poolId, uid, kept, abi.encodeWithSelector(Treasury.AlreadySettled.selector, ranges[i][1]));
+        }
+        VM.assertEq(treasury.claimable(ETHER, key), 500);
     }
 
     function test_settle_whatWasAttestedBeforeTheOpeningReverts() public {

@@ -72,6 +72,10 @@ contract TreasuryTest is PoolFixture {
         VM.prank(SPONSOR);
         VM.expectRevert(abi.encodeWithSelector(SafeCast.SafeCastOverflowedUintDowncast.selector, 128, tooMuch));
         treasury.fund{value: tooMuch}(poolId, tooMuch);
+        _fundEther(poolId, type(uint128).max);
+        VM.prank(SPONSOR);
+        VM.expectRevert(abi.encodeWithSignature("Panic(uint256)", 0x11));
+        treasury.fund{value: 1}(poolId, 1);
     }
 
     function test_fund_unknownPoolReverts() public {

@@ -12,6 +12,12 @@ interface Vm {
         uint64 gasRemaining;
     }
 
+    struct Log {
+        bytes32[] topics;
+        bytes data;
+        address emitter;
+    }
+
     function addr(uint256 privateKey) external pure returns (address);
     function assume(bool condition) external pure;
     function chainId(uint256 newChainId) external;
@@ -24,10 +30,12 @@ interface Vm {
     function expectEmit(address emitter) external;
     function expectRevert() external;
     function expectRevert(bytes calldata data) external;
+    function getRecordedLogs() external returns (Log[] memory);
     function label(address account, string calldata name) external;
     function lastCallGas() external view returns (Gas memory);
     function mockCallRevert(address callee, bytes calldata data, bytes calldata revertData) external;
     function prank(address sender) external;
+    function recordLogs() external;
     function setEvmVersion(string calldata evm) external;
     function sign(uint256 privateKey, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function snapshotValue(string calldata group, string calldata name, uint256 value) external;

@@ -6,6 +6,7 @@ import {NodeRegistry} from "../../src/NodeRegistry.sol";
 import {RoundResolver} from "../../src/RoundResolver.sol";
 import {SwarmRegistry} from "../../src/SwarmRegistry.sol";
 import {Treasury} from "../../src/Treasury.sol";
+import {IStakes} from "../../src/interfaces/IStakes.sol";
 import {ITreasury} from "../../src/interfaces/ITreasury.sol";
 import {IVerifier} from "../../src/interfaces/IVerifier.sol";
 import {VM} from "../harness/Vm.sol";
@@ -104,6 +105,22 @@ contract AccountingProofs {
         assert(treasury.settle(poolId, NODE, UID, ROOT, batch, 0) == (due < funded ? due : funded));
     }
 
+    /// @dev A swarm's budget is the most that it pays, however much is due.
+    function check_budgetIsTheMostThatIsPaid(uint64 rounds, uint128 rate, uint128 amount) public {
+        VM.assume(rate != 0 && amount != 0 && rounds != 0 && rounds <= resolver.MAX_ROUNDS());
+        bytes32 poolId = _budget(rate, amount);
+        assert(treasury.poolOf(poolId).escrow == amount && address(treasury).balance == amount);
+        RoundResolver.Batch memory batch = _attest(rounds, 0);
+        VM.prank(KEY);
+        uint256 paid = treasury.settle(poolId, NODE, UID, ROOT, batch, 0);
+        uint256 due = _due(rounds, rate);
+        assert(paid == (due < amount ? due : amount));
+        treasury.stop(poolId);
+        VM.warp(block.timestamp + treasury.SETTLING_PERIOD());
+        assert(treasury.reclaim(poolId) == amount - paid);
+        assert(treasury.poolOf(poolId).escrow == 0);
+    }
+
     /// @dev A milestone moves its share from what is unspent to the beneficiary's credit; what is left is refunded whole.
     function check_milestoneAndRefundLeaveNothing(uint96 pledged, uint16 share) public {
         VM.assume(pledged != 0 && share != 0 && share < crowdfunding.WHOLE());
@@ -144,6 +161,21 @@ contract AccountingProofs {
         poolId = treasury.openPool(0, ITreasury.Terms(swarmId, ETHER, unit, rate, 0, IVerifier(address(0))));
         VM.deal(address(this), funded);
         treasury.fund{value: funded}(poolId, funded);
+    }
+
+    /// @dev Another swarm of this contract's, created with its budget, of which the Node is a member.
+    function _budget(uint128 rate, uint128 amount) private returns (bytes32) {
+        SwarmRegistry swarms = resolver.SWARMS();
+        swarmId = swarms.swarmIdOf(address(this), "funded");
+        ITreasury.Terms memory terms =
+            ITreasury.Terms(swarmId, ETHER, ITreasury.Unit.Round, rate, 0, IVerifier(address(0)));
+        SwarmRegistry.StakeTerms memory none = SwarmRegistry.StakeTerms(IStakes(address(0)), 0);
+        SwarmRegistry.Budget memory budget = SwarmRegistry.Budget(treasury, terms, amount);
+        VM.deal(address(this), amount);
+        swarms.createFundedSwarm{value: amount}("funded", 0, SwarmRegistry.Policy.Open, none, "", budget);
+        VM.prank(KEY);
+        swarms.join(swarmId, NODE);
+        return treasury.poolIdOf(address(this), swarmId);
     }
 
     function _attest(uint64 rounds, uint64 tokens) private returns (RoundResolver.Batch memory) {
