@@ -29,8 +29,8 @@ _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 def is_whole(path: Path) -> bool:
     """Whether the file holds one JSON object from its first byte to its last; False if there is none.
 
-    Brackets are counted outside of strings, in constant memory: a state grows by hundreds of MB a day. No beginning of an object
-    passes, nor what a file system leaves of pages that were never written (zeros).
+    Brackets are counted outside of strings, in constant memory: a state grows by up to 1 GB a day. No beginning of an
+    object passes, nor what a file system leaves of pages that were never written (zeros).
     """
     depth, rest, ended = 0, b"", False
     try:
