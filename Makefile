@@ -103,6 +103,10 @@ test-cluster: setup  ## Admission and the operator against a real API server
 test-simulation: setup  ## Counted costs of a Swarm's life against their budget, on an API server with kwok's nodes
 	$(PYTEST) tests/simulation
 
+.PHONY: test-kueue
+test-kueue: setup  ## Swarms in a queue of Kueue (built from its Go module): quota, preemption
+	$(PYTEST) tests/kueue
+
 .PHONY: soak
 soak: setup  ## What takes long: random steps and faults against the operator, and whatever else is marked soak
 	$(PYTEST) tests -m soak

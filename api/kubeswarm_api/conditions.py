@@ -34,6 +34,7 @@ class Reason(StrEnum):
     NOT_CONFIGURED = "NotConfigured"
     # under way
     CREATING = "Creating"
+    QUEUED = "Queued"
     STARTING = "Starting"
     SCALING = "Scaling"
     ROLLING_OUT = "RollingOut"

@@ -9,8 +9,8 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 SWARM_LABEL = "kubeswarm.dev/swarm"
 NODE_LABEL = "kubeswarm.dev/node"
 ROLE_LABEL = "kubeswarm.dev/role"
-#: Labels of Swarms and Nodes that their workloads get too: whose queue they are in.
-QUEUE_PREFIX = "kueue.x-k8s.io/"
+#: Of the rollout pods that a queue lets in together with their head.
+GANG_LABEL = "kubeswarm.dev/gang"
 CONFIG_ANNOTATION = "kubeswarm.dev/config-digest"
 APP = "kubeswarm"
 FIELD_MANAGER = "kubeswarm-operator"
@@ -118,6 +118,11 @@ def head_name(node: str) -> str:
 def rollout_name(node: str) -> str:
     """The Deployment of the rollout pods."""
     return f"{node}-rollout"
+
+
+def gang_name(node: str) -> str:
+    """The Deployment of the rollout pods that a queue lets in together with their head."""
+    return f"{node}-gang"
 
 
 def config_name(node: str) -> str:

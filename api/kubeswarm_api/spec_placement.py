@@ -2,7 +2,7 @@
 
 from pydantic import Field, JsonValue
 
-from kubeswarm_api.base import Model
+from kubeswarm_api.base import Model, pattern_message
 from kubeswarm_api.spec_life import FailurePolicy, StopWhen
 from kubeswarm_api.spec_training import Attestation, Identity, Storage, TrainingSpec
 
@@ -28,6 +28,44 @@ class PodTemplates(Model):
     rollout: PodTemplate = Field(default_factory=PodTemplate, description="The rollout pods.")
 
 
+_CLASS = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+_CLASS_MESSAGE = pattern_message("must be the name of a WorkloadPriorityClass: a-z, 0-9, - and . alone")
+
+
+class Queue(Model):
+    """A queue of Kueue (kueue.x-k8s.io), which lets pods begin when its quota has room for them."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=63,
+        pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        description="A LocalQueue in the namespace.",
+        json_schema_extra=pattern_message("name must be that of a LocalQueue: a-z, 0-9 and - alone"),
+    )
+    min_workers: int = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="Rollout pods that a Node's head begins with: Kueue lets it and so many of rollout.workers in "
+        "together or not at all. The others come as there is quota for each, and go first where it is taken back.",
+    )
+    priority_class: str | None = Field(
+        default=None,
+        max_length=63,
+        pattern=_CLASS,
+        description="WorkloadPriorityClass of the head and the rollout pods that it begins with. Left out: Kueue goes "
+        "by the pods' priorityClassName.",
+        json_schema_extra=_CLASS_MESSAGE,
+    )
+    rollout_priority_class: str | None = Field(
+        default=None,
+        max_length=63,
+        pattern=_CLASS,
+        description="WorkloadPriorityClass of the other rollout pods. Left out: as priorityClass.",
+        json_schema_extra=_CLASS_MESSAGE,
+    )
+
+
 class PlacedSpec(TrainingSpec):
     """Training plus where it runs."""
 
@@ -44,6 +82,9 @@ class PlacedSpec(TrainingSpec):
         ge=0,
         description="Delete a Swarm, or a Node that stands alone, so many seconds after it is Complete or Failed, with "
         "its volumes: take the model out before. Left out: it stays.",
+    )
+    queue: Queue | None = Field(
+        default=None, description="The queue that its pods wait in for quota. Left out: they don't wait."
     )
     template: PodTemplates = Field(
         default_factory=PodTemplates, description="Your own pod settings, merged over the built ones."

@@ -82,7 +82,8 @@ def _total(values: Iterable[int | None]) -> int | None:
 
 def _node(node: Node, attested: list[AttestedRounds] | None, memory: Mapping[str, int]) -> NodeResult:
     status = node.status
-    pods = (f"{names.head_name(node.name)}-", f"{names.rollout_name(node.name)}-")
+    made = (names.head_name(node.name), names.gang_name(node.name), names.rollout_name(node.name))
+    pods = tuple(f"{name}-" for name in made)
     return NodeResult(
         name=node.name,
         node_id=status.node_id,

@@ -82,11 +82,12 @@ MODULES = (
     ),
 )
 
-# What benchmarks and tests run, never part of a cluster: kwok and KubeRay for `make bench-operator`, geth to show that
-# the attestor needs no anvil.
+# What benchmarks and tests run, never part of a cluster: kwok and KubeRay for `make bench-operator`, Kueue to show that
+# it queues what the operator makes, geth to show that the attestor needs no anvil.
 OTHER_MODULES = (
     Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}),
     Module("kuberay", {"kuberay": "github.com/ray-project/kuberay/ray-operator"}),
+    Module("kueue", {"kueue": "sigs.k8s.io/kueue/cmd/kueue"}),
     Module("geth", {"geth": "github.com/ethereum/go-ethereum/cmd/geth"}),
 )
 

@@ -136,13 +136,13 @@ def _node(index: int) -> Object:
     }
 
 
-async def provide_volumes(api: Api, count: int) -> None:
-    """Volumes for as many claims: the cluster has no provisioner."""
+async def provide_volumes(api: Api, count: int, name: str = "volume") -> None:
+    """Volumes for as many claims: the cluster has no provisioner. `name`: what theirs begin with."""
     volumes = [
         {
             "apiVersion": "v1",
             "kind": "PersistentVolume",
-            "metadata": {"name": f"volume-{index}"},
+            "metadata": {"name": f"{name}-{index}"},
             "spec": {
                 "capacity": {"storage": "10Gi"},
                 "accessModes": ["ReadWriteOnce"],
@@ -191,7 +191,12 @@ def account(plane: Plane, name: str, rules: list[Object]) -> Path:
          "subjects": [subject], "roleRef": reference},
     ]  # fmt: skip
     plane.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(objects))
-    token = plane.kubectl("-n", COUNTED, "create", "token", name, "--duration=8h").strip()
+    return account_kubeconfig(plane, COUNTED, name)
+
+
+def account_kubeconfig(plane: Plane, namespace: str, name: str) -> Path:
+    """A kubeconfig of a service account that is there."""
+    token = plane.kubectl("-n", namespace, "create", "token", name, "--duration=8h").strip()
     config = json.loads(plane.layout.kubeconfig.read_text())
     config["users"] = [{"name": name, "user": {"token": token}}]
     config["contexts"][0]["context"]["user"] = name

@@ -16,6 +16,8 @@ from kubeswarm_operator.build.objects import objects
 from kubeswarm_operator.build.secrets import exchange_secret, identity_secret
 from kubeswarm_operator.context import Context
 from kubeswarm_operator.decide.node_status import NodeFacts, Waits
+from kubeswarm_operator.decide.queueing import waits as waits_in_queue
+from kubeswarm_operator.decide.replicas import Replicas
 from kubeswarm_operator.decide.rollback import KEPT, begun, judged, restored, revision_of
 from kubeswarm_operator.decide.turns import Member, has_turn, replaces_pods
 from kubeswarm_operator.observe.parsing import parse_spec
@@ -30,7 +32,8 @@ async def bring(context: Context, snapshot: NodeSnapshot, spec: NodeSpec, owner:
     token = await node_secrets.ray_token(context, owner)
     manifests = _manifests(context, snapshot, spec, owner, facts, token.uid, exchange)
     update, runs = _update(snapshot), facts.replicas.head > 0
-    change = judged(snapshot.status, revision_of(manifests), update, runs, snapshot.now)
+    on_trial = runs and not waits_in_queue(snapshot)  # the time in a queue says nothing of a change
+    change = judged(snapshot.status, revision_of(manifests), update, on_trial, snapshot.now)
     if change is not None and change.failed:
         earlier = await node_revisions.earlier(context, owner, snapshot.status.revision)
         if earlier is not None:
@@ -127,7 +130,7 @@ def _manifests(
         lambda: objects(
             owner,
             spec,
-            _config(context, owner, spec, facts.swarm_id or "", facts.node_id or ""),
+            _config(context, owner, _with_quota(spec, facts.replicas), facts.swarm_id or "", facts.node_id or ""),
             context.config.images,
             _peers(context, spec, signer),
             facts.replicas,
@@ -135,6 +138,13 @@ def _manifests(
             exchange,
         ),
     )
+
+
+def _with_quota(spec: NodeSpec, replicas: Replicas) -> NodeSpec:
+    """What the trainer is told: in a queue it goes on with the rollout pods that have quota."""
+    if spec.queue is None or not replicas.head:
+        return spec
+    return spec.model_copy(update={"rollout": spec.rollout.model_copy(update={"workers": replicas.ready})})
 
 
 def _peers(context: Context, spec: NodeSpec, signer_port: int | None) -> Peers:

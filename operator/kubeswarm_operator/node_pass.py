@@ -7,7 +7,7 @@ from kubeswarm_api.names import HEAD, ROLE_LABEL
 from kubeswarm_api.node import NodeSpec, NodeStatus
 from kubeswarm_operator import node_secrets
 from kubeswarm_operator.apply import Refused
-from kubeswarm_operator.build.meta import Owner, queue_of
+from kubeswarm_operator.build.meta import Owner
 from kubeswarm_operator.context import Context
 from kubeswarm_operator.decide import ending
 from kubeswarm_operator.decide.completion import progress
@@ -15,6 +15,7 @@ from kubeswarm_operator.decide.expiry import expires_in
 from kubeswarm_operator.decide.health import Problem, pod_ready, problems
 from kubeswarm_operator.decide.identity import swarm_id
 from kubeswarm_operator.decide.node_status import NodeFacts, node_status
+from kubeswarm_operator.decide.queueing import admission, held, waits
 from kubeswarm_operator.decide.replicas import Replicas, replicas
 from kubeswarm_operator.decide.rolling import rolling
 from kubeswarm_operator.node_apply import bring
@@ -66,7 +67,8 @@ async def node_pass(context: Context, key: Key) -> float | None:
     if left is not None and left <= 0 and again is None:
         await context.applier.delete(live)
     on_trial = facts.change is not None and not facts.change.failed
-    settled = not (facts.problems or facts.rolling or on_trial) and _all_ready(snapshot, facts.replicas)
+    as_it_should_be = waits(snapshot) or _all_ready(snapshot, facts.replicas)
+    settled = as_it_should_be and not (facts.problems or facts.rolling or on_trial)
     look = RESYNC if settled else LOOK_AGAIN
     times = (again, _turn_seconds(context, snapshot) if facts.waits else look, ending.seconds_left(snapshot), left)
     return min(each for each in times if each is not None and each > 0)
@@ -83,7 +85,7 @@ def _decide(snapshot: NodeSnapshot, spec: NodeSpec, swarm: str, node: str) -> No
     stop = ending.stop_round(snapshot)
     done = progress(snapshot, swarm, node, stop)
     failed = ending.failure(snapshot, done.complete, problems(snapshot))
-    wanted = replicas(spec, done.complete or failed is not None)
+    wanted = replicas(spec, done.complete or failed is not None, admission(snapshot))
     return NodeFacts(swarm, node, done, wanted, (), False, stop, failed, change=snapshot.status.change)
 
 
@@ -126,7 +128,7 @@ async def _look_closer(
         return replace(snapshot, missing=((SWARMS.kind, spec.swarm.name or ""),))
     if not wanted.head:
         return snapshot
-    unready = [pod for pod in snapshot.pods if not pod_ready(pod)]
+    unready = [pod for pod in snapshot.pods if not pod_ready(pod) and not held(pod)]
     snapshot = replace(snapshot, stuck=await looks.stuck(context.kube, unready, snapshot.now))
     heads = [pod for pod in snapshot.pods if pod["metadata"]["labels"].get(ROLE_LABEL) == HEAD]
     if any(map(pod_ready, heads)):
@@ -140,12 +142,12 @@ async def _look_closer(
 
 def _nothing(snapshot: NodeSnapshot) -> NodeFacts:
     done = progress(snapshot, None, None)
-    return NodeFacts(None, None, done, Replicas(0, 0), (), False, change=snapshot.status.change)
+    return NodeFacts(None, None, done, Replicas(0, 0, 0), (), False, change=snapshot.status.change)
 
 
 def _owner(snapshot: NodeSnapshot, spec: NodeSpec) -> Owner:
     meta = snapshot.live["metadata"]
-    return Owner(meta["namespace"], meta["name"], meta["uid"], spec.swarm.name or "", queue_of(snapshot.live))
+    return Owner(meta["namespace"], meta["name"], meta["uid"], spec.swarm.name or "")
 
 
 def _swarm_id(context: Context, snapshot: NodeSnapshot, spec: NodeSpec) -> str | None:
@@ -169,4 +171,4 @@ def _turn_seconds(context: Context, snapshot: NodeSnapshot) -> float:
 
 
 def _all_ready(snapshot: NodeSnapshot, wanted: Replicas) -> bool:
-    return sum(map(pod_ready, snapshot.pods)) >= wanted.head + wanted.rollout
+    return sum(map(pod_ready, snapshot.pods)) >= wanted.head + wanted.ready

@@ -7,7 +7,7 @@ from kubeswarm_api.names import budget_name, node_name
 from kubeswarm_api.swarm import SwarmSpec, SwarmStatus
 from kubeswarm_operator.apply import Refused
 from kubeswarm_operator.build.disruption_budget import disruption_budget
-from kubeswarm_operator.build.meta import Owner, queue_of
+from kubeswarm_operator.build.meta import Owner
 from kubeswarm_operator.build.node import node
 from kubeswarm_operator.context import Context
 from kubeswarm_operator.decide.announcements import Announcement
@@ -48,7 +48,7 @@ async def swarm_pass(context: Context, key: Key) -> float | None:
     refused: Problem | None = None
     if snapshot.spec is not None:
         await _hold(context, live)
-        owner = Owner(meta["namespace"], meta["name"], meta["uid"], queue=queue_of(live))
+        owner = Owner(meta["namespace"], meta["name"], meta["uid"])
         try:
             await context.applier.apply(_manifests(context, owner, snapshot, plan))
         except Refused as error:

@@ -52,19 +52,6 @@ def test_a_template_places_its_pods(cluster: ControlPlane, namespace: str, start
     assert all(claim["metadata"]["annotations"]["resource.kubernetes.io/pod-claim-name"] == "gpu" for claim in claims)
 
 
-def test_a_queue_is_passed_on_and_taken_back(cluster: ControlPlane, namespace: str, start: Starter) -> None:
-    start()
-    body = swarm(namespace, nodes=1, rollout={"workers": 1})
-    body["metadata"]["labels"] = {"kueue.x-k8s.io/queue-name": "research"}
-    cluster.apply(body)
-    names = ("sts/light-0-head", "deployment/light-0-rollout")
-    for name in names:
-        until(lambda name=name: _queue(cluster, namespace, name) == "research", 30, f"the queue of {name}")
-    cluster.kubectl("-n", namespace, "label", "swarm/light", "kueue.x-k8s.io/queue-name-")
-    for name in names:
-        until(lambda name=name: _queue(cluster, namespace, name) is None, 30, f"no queue of {name}")
-
-
 def test_a_gate_is_told_and_forgotten_when_it_is_lifted(cluster: ControlPlane, namespace: str, start: Starter) -> None:
     """As Kueue holds pods back until there is quota, and lets them go."""
     start()
@@ -81,11 +68,6 @@ def test_a_gate_is_told_and_forgotten_when_it_is_lifted(cluster: ControlPlane, n
 def _reason(cluster: ControlPlane, namespace: str) -> str | None:
     ready = cluster.condition(namespace, "swarmnode", "light-0", "Ready")
     return ready["reason"] if ready else None
-
-
-def _queue(cluster: ControlPlane, namespace: str, name: str) -> str | None:
-    live = cluster.get(namespace, *name.split("/")) or {"metadata": {}}  # type: ignore[misc]
-    return (live["metadata"].get("labels") or {}).get("kueue.x-k8s.io/queue-name")
 
 
 class Adapter:

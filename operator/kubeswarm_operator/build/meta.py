@@ -10,11 +10,10 @@ from kubeswarm_api.names import (
     FIELD_MANAGER,
     MANAGED_BY_LABEL,
     NODE_LABEL,
-    QUEUE_PREFIX,
     ROLE_LABEL,
     SWARM_LABEL,
 )
-from kubeswarm_operator.resources import DEPLOYMENTS, NODES, STATEFUL_SETS, SWARMS, Object, Resource
+from kubeswarm_operator.resources import NODES, SWARMS, Object, Resource
 
 
 @dataclass(frozen=True)
@@ -25,13 +24,6 @@ class Owner:
     name: str
     uid: str
     swarm: str = ""  # the Swarm's name; empty for a Node that joined one from elsewhere
-    queue: tuple[tuple[str, str], ...] = ()  # labels that say in whose queue its workloads are
-
-
-def queue_of(live: Object) -> tuple[tuple[str, str], ...]:
-    """The labels of a live Swarm or Node that are for a queueing controller such as Kueue."""
-    found = live["metadata"].get("labels") or {}
-    return tuple(sorted((key, value) for key, value in found.items() if key.startswith(QUEUE_PREFIX)))
 
 
 def labels(owner: Owner, role: str | None = None) -> dict[str, str]:
@@ -74,8 +66,6 @@ def manifest(
 ) -> Object:
     """A Node's object. `owned` False: it outlives the Node."""
     meta: Object = {"namespace": owner.namespace, "name": name, "labels": labels(owner, role)}
-    if resource in (STATEFUL_SETS, DEPLOYMENTS):
-        meta["labels"] |= dict(owner.queue)
     if annotations:
         meta["annotations"] = annotations
     meta["ownerReferences"] = [owner_reference(owner, NODES)] if owned else []

@@ -17,7 +17,7 @@ def node(swarm: Owner, spec: SwarmSpec, index: int, workers: int | None = None) 
         "metadata": {
             "namespace": swarm.namespace,
             "name": node_name(swarm.name, index),
-            "labels": {APP_LABEL: APP, MANAGED_BY_LABEL: FIELD_MANAGER, SWARM_LABEL: swarm.name, **dict(swarm.queue)},
+            "labels": {APP_LABEL: APP, MANAGED_BY_LABEL: FIELD_MANAGER, SWARM_LABEL: swarm.name},
             "ownerReferences": [swarm_owner_reference(swarm)],
         },
         "spec": made,

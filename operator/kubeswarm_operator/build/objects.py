@@ -8,10 +8,12 @@ from kubeswarm_operator.build.config_map import config_map, restart_digest
 from kubeswarm_operator.build.deployment import deployment
 from kubeswarm_operator.build.meta import Owner
 from kubeswarm_operator.build.network_policy import Peers, network_policies
+from kubeswarm_operator.build.queue import in_queue
 from kubeswarm_operator.build.secrets import ray_secret
 from kubeswarm_operator.build.service import head_service
 from kubeswarm_operator.build.stateful_set import stateful_set
 from kubeswarm_operator.decide.children import stamped
+from kubeswarm_operator.decide.queueing import gang
 from kubeswarm_operator.decide.replicas import Replicas
 from kubeswarm_operator.resources import Object
 
@@ -38,7 +40,20 @@ def objects(
         config_map(owner, config),
         head_service(owner),
         *network_policies(owner, peers, workers),
-        stateful_set(owner, spec, images, mark, replicas.head, exchange),
-        *([deployment(owner, spec, images, mark, replicas.rollout)] if workers else []),
+        *_workloads(owner, spec, images, mark, replicas, exchange),
     ]
     return [stamped(manifest) for manifest in manifests]
+
+
+def _workloads(
+    owner: Owner, spec: NodeSpec, images: Images, mark: str, replicas: Replicas, exchange: str | None
+) -> list[Object]:
+    head = stateful_set(owner, spec, images, mark, replicas.head, exchange)
+    size = gang(spec)
+    first = min(size, replicas.rollout)
+    together = [deployment(owner, spec, images, mark, first, gang=True)] if size else []
+    alone = spec.rollout.workers > size
+    others = [deployment(owner, spec, images, mark, replicas.rollout - first)] if alone else []
+    if spec.queue is None:
+        return [head, *others]
+    return in_queue(owner, spec.queue, [head, *together], others, 1 + size)

@@ -12,6 +12,7 @@ from kubeswarm_operator.decide.advice import advice
 from kubeswarm_operator.decide.completion import Progress
 from kubeswarm_operator.decide.conditions import Claim, conditions
 from kubeswarm_operator.decide.health import Problem, pod_ready, problem
+from kubeswarm_operator.decide.queueing import gang, held, waits
 from kubeswarm_operator.decide.replicas import Replicas
 from kubeswarm_operator.decide.rollback import proven
 from kubeswarm_operator.observe.snapshot import NodeSnapshot
@@ -100,18 +101,35 @@ def _ready(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim:
         return Claim(kind, "False", Reason.SUSPENDED, "spec.suspend is true: set it to false to go on")
     if facts.problems:
         return Claim(kind, "False", facts.problems[0].reason, facts.problems[0].message)
+    if waits(snapshot):
+        return Claim(kind, "False", Reason.QUEUED, _queued(snapshot))
     waiting = _waiting(snapshot, facts)
     if waiting:
         return waiting
     report = snapshot.reports.trainer
     if report is not None and report.phase in (Phase.STARTING, Phase.STOPPING):
         return Claim(kind, "False", Reason.STARTING, report.message or "the trainer is starting or stopping")
+    wanted, ready = facts.replicas.rollout, facts.replicas.ready
+    if ready < wanted and snapshot.spec.queue:
+        what = f"{ready} of {wanted} rollout pods are; the others wait in queue {snapshot.spec.queue.name} for quota"
+        return Claim(kind, "True", Reason.TRAINING, f"all pods are ready that have quota: {what}")
     return Claim(kind, "True", Reason.TRAINING, "all pods are ready")
 
 
+def _queued(snapshot: NodeSnapshot) -> str:
+    spec = snapshot.spec
+    assert spec is not None and spec.queue is not None
+    size, name = gang(spec), snapshot.live["metadata"]["name"]
+    what = f"its head and {size} rollout pod{'' if size == 1 else 's'} at once" if size else "its head"
+    return (
+        f"it waits in queue {spec.queue.name} for quota for {what}; `kubectl describe workloads` says of the one whose "
+        f"name begins with {name}- what is missing"
+    )
+
+
 def _waiting(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim | None:
-    for role, wanted in ((HEAD, facts.replicas.head), (ROLLOUT, facts.replicas.rollout)):
-        pods = [pod for pod in snapshot.pods if _role(pod) == role]
+    for role, wanted in ((HEAD, facts.replicas.head), (ROLLOUT, facts.replicas.ready)):
+        pods = [pod for pod in snapshot.pods if _role(pod) == role and not held(pod)]
         ready = sum(map(pod_ready, pods))
         if ready < wanted:
             late = next((pod["metadata"]["name"] for pod in pods if not pod_ready(pod)), None)
@@ -140,6 +158,8 @@ def _progressing(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim:
         return Claim(kind, "True", reason, f"it keeps its pods as they are, and waits for {facts.waits.value}")
     if facts.problems:
         return Claim(kind, "False", facts.problems[0].reason, "see Degraded")
+    if waits(snapshot):
+        return Claim(kind, "False", Reason.QUEUED, "see Ready")
     if facts.rolling:
         return Claim(kind, "True", Reason.ROLLING_OUT, "pods are replaced by ones with the changed spec")
     report = snapshot.reports.trainer

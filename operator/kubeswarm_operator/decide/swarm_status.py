@@ -53,6 +53,11 @@ def _condition(status: NodeStatus, kind: ConditionType) -> Condition | None:
     return next((condition for condition in status.conditions if condition.type == kind), None)
 
 
+def _reason(status: NodeStatus, kind: ConditionType) -> str | None:
+    condition = _condition(status, kind)
+    return condition.reason if condition else None
+
+
 def _conditions(
     snapshot: SwarmSnapshot,
     swarm_id: str,
@@ -152,6 +157,9 @@ def _progressing(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tupl
     moving = sum(_is(status, ConditionType.PROGRESSING) for _, status in named)
     if moving:
         return Claim(kind, "True", Reason.TRAINING, f"{moving} of {len(named)} Nodes make progress")
+    queued = sum(_reason(status, kind) == Reason.QUEUED for _, status in named)
+    if queued:
+        return Claim(kind, "False", Reason.QUEUED, f"{queued} of {len(named)} Nodes wait in their queue")
     return Claim(kind, "False", Reason.NODES_DEGRADED if named else Reason.AS_EXPECTED, "no Node makes progress")
 
 

@@ -43,8 +43,8 @@ def test_a_swarm_ends_with_exactly_its_lowest_indices(wanted: int, existing: set
 # --- replicas -----------------------------------------------------------------------------------------------
 @given(workers=st.integers(0, 1000), suspend=st.booleans(), complete=st.booleans())
 def test_pods_run_unless_suspended_or_done(workers: int, suspend: bool, complete: bool) -> None:
-    found = replicas(node_spec(rollout={"workers": workers}, suspend=suspend), complete)
-    assert found == (Replicas(0, 0) if suspend or complete else Replicas(1, workers))
+    found = replicas(node_spec(rollout={"workers": workers}, suspend=suspend), complete, None)
+    assert found == (Replicas(0, 0, 0) if suspend or complete else Replicas(1, workers, workers))
 
 
 # --- completion ---------------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ def test_a_finished_nodes_attested_rounds_outlive_their_chain() -> None:
     seen = node_snapshot(node_spec(rounds=24), status=status, chain=chain, pods=())
     found = progress(seen, SWARM_ID, NODE_ID)
     assert (found.attested, found.lost, found.complete) == (24, 24, True)
-    told = node_status(seen, NodeFacts(SWARM_ID, NODE_ID, found, Replicas(0, 0), (), False))
+    told = node_status(seen, NodeFacts(SWARM_ID, NODE_ID, found, Replicas(0, 0, 0), (), False))
     synced = next(each for each in told.conditions if each.type == "ChainSynced")
     assert (told.attested_rounds, synced.status, synced.reason) == (24, "False", "ChainReset")
     assert "0 of 24 rounds" in synced.message

@@ -275,7 +275,7 @@ def test_every_reason_of_a_failure_has_a_meaning_and_a_next_step() -> None:
     """Reasons that aren't in the table are those of what is well, under way, or as its user wants it."""
     well = {
         "Training", "RoundsComplete", "StoppedEarly", "AsExpected", "Synced", "Connected", "NotConfigured", "Creating",
-        "Starting", "Scaling", "RollingOut", "UpdatePending", "UpdatePaused", "RoundsRemain", "Attesting",
+        "Queued", "Starting", "Scaling", "RollingOut", "UpdatePending", "UpdatePaused", "RoundsRemain", "Attesting",
         "Registering", "Suspended", "Deleting",
     }  # fmt: skip
     assert {str(reason) for reason in Reason} == well | {str(reason) for reason in FAILURES}

@@ -112,7 +112,7 @@ def test_a_trial_fails_only_after_its_deadline_and_only_for_what_is_wanted(
 
 def _objects(**changes: Any) -> list[dict[str, Any]]:
     spec = node_spec(**changes)
-    count = Replicas(1, spec.rollout.workers)
+    count = Replicas(1, spec.rollout.workers, spec.rollout.workers)
     return objects(
         OWNER, spec, node_config(spec), IMAGES, Peers("system", None, None, hub=False), count, ("t", "n"), None
     )
@@ -181,7 +181,7 @@ def test_a_revision_is_proven_once_the_node_was_ready_with_it_for_long_enough() 
     assert proven(seen, Update(), change, ready=True) == GOOD, "too young"
     assert proven(seen, Update(min_ready_seconds=9), change, ready=True) == mark
     done = progress(seen, None, None)
-    facts = NodeFacts(SWARM_ID, None, done, Replicas(1, 0), (), False, update=Update(), change=change)
+    facts = NodeFacts(SWARM_ID, None, done, Replicas(1, 0, 0), (), False, update=Update(), change=change)
     still = node_status(seen, facts)
     assert (still.revision, still.change) == (GOOD, change)
     through = node_status(seen, replace(facts, update=Update(min_ready_seconds=9)))
@@ -191,7 +191,7 @@ def test_a_revision_is_proven_once_the_node_was_ready_with_it_for_long_enough() 
 def test_node_and_swarm_say_what_was_taken_back_and_the_next_step() -> None:
     failed = begun(BAD, NOW).model_copy(update={"failed": "not ready within 60 s: no such image"})
     seen = node_snapshot(status=_status(failed))
-    facts = NodeFacts(SWARM_ID, None, progress(seen, None, None), Replicas(1, 0), (), False, change=failed)
+    facts = NodeFacts(SWARM_ID, None, progress(seen, None, None), Replicas(1, 0, 0), (), False, change=failed)
     status = node_status(seen, facts)
     held = {each.type: each for each in status.conditions}
     assert (held["Progressing"].status, held["Progressing"].reason) == ("True", "RolledBack")

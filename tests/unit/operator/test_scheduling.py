@@ -1,4 +1,4 @@
-"""Where pods run is the user's: what a template says reaches the pods, and autoscalers and queues are let in."""
+"""Where pods run is the user's: what a template says reaches the pods, and autoscalers are let in."""
 
 from typing import Any
 
@@ -9,12 +9,10 @@ from hypothesis import strategies as st
 from kubeswarm_api.names import LAST_ATTEMPT_SECONDS
 from kubeswarm_api.spec_training import Rollout
 from kubeswarm_operator.build.deployment import deployment
-from kubeswarm_operator.build.meta import Owner, queue_of
-from kubeswarm_operator.build.node import node
 from kubeswarm_operator.build.pods import GRACE_SECONDS
 from kubeswarm_operator.build.stateful_set import stateful_set
 from kubeswarm_operator.decide.scale import workers
-from tests.unit.operator.things import IMAGES, OWNER, node_spec, swarm_spec
+from tests.unit.operator.things import IMAGES, OWNER, node_spec
 
 PLACED: dict[str, Any] = {
     "priorityClassName": "research-high",
@@ -52,22 +50,6 @@ def test_a_template_places_its_pods(role: str) -> None:
 def test_a_spot_notice_leaves_time_for_checkpoint_and_chain() -> None:
     pod = stateful_set(OWNER, node_spec(), IMAGES, "d", 1, None)["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] == GRACE_SECONDS >= 30 + LAST_ATTEMPT_SECONDS
-
-
-QUEUE = {"kueue.x-k8s.io/queue-name": "research", "kueue.x-k8s.io/priority-class": "low", "team": "a"}
-
-
-def test_a_swarms_queue_is_its_workloads() -> None:
-    queue = queue_of({"metadata": {"labels": QUEUE}})
-    wanted = {key: value for key, value in QUEUE.items() if key != "team"}
-    assert dict(queue) == wanted
-    owner = Owner("research", "light-0", "uid-0", "light", queue)
-    spec = node_spec(rollout={"workers": 1})
-    for workload in (stateful_set(owner, spec, IMAGES, "d", 1, None), deployment(owner, spec, IMAGES, "d", 1)):
-        assert workload["metadata"]["labels"].items() >= wanted.items()
-        assert not workload["spec"]["selector"]["matchLabels"].keys() & wanted.keys()
-    swarm = Owner("research", "light", "uid-s", queue=queue)
-    assert node(swarm, swarm_spec(), 0)["metadata"]["labels"].items() >= wanted.items()
 
 
 @given(least=st.integers(1, 9), most=st.integers(1, 9), scaled=st.integers(0, 20))

@@ -34,7 +34,7 @@ SPECS: dict[str, dict[str, Any]] = {
 
 def _objects(spec: NodeSpec) -> list[dict[str, Any]]:
     peers = Peers("kubeswarm-system", "http://chain:8545", "nats://exchange:4222", hub=False)
-    replicas, secrets = Replicas(1, spec.rollout.workers), ("uid-ray", "0x01")
+    replicas, secrets = Replicas(1, spec.rollout.workers, spec.rollout.workers), ("uid-ray", "0x01")
     return objects(OWNER, spec, node_config(spec), IMAGES, peers, replicas, secrets, "light-0-exchange")
 
 

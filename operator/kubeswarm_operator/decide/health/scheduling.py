@@ -6,6 +6,7 @@ from datetime import timedelta
 from kubeswarm_api.conditions import Reason
 from kubeswarm_operator.decide.health.problem import QUOTED, Problem, name_of, older, problem
 from kubeswarm_operator.decide.health.references import named_in
+from kubeswarm_operator.decide.queueing import held
 from kubeswarm_operator.observe.snapshot import NodeSnapshot
 from kubeswarm_operator.resources import Object
 
@@ -14,8 +15,11 @@ SCHEDULING_GRACE = timedelta(seconds=10)
 
 
 def unschedulable(snapshot: NodeSnapshot) -> Iterator[Problem]:
-    """The scheduler's own words say what is missing."""
+    """The scheduler's own words say what is missing. Who is in a queue is there to wait."""
+    queued = snapshot.spec is not None and snapshot.spec.queue is not None
     for pod in snapshot.pods:
+        if queued and held(pod):
+            continue
         for condition in pod.get("status", {}).get("conditions") or []:
             failed = condition["type"] == "PodScheduled" and condition["status"] == "False"
             if not failed or not older(snapshot.now, pod, SCHEDULING_GRACE):
