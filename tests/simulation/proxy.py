@@ -13,7 +13,8 @@ from aiohttp import web
 from hack.cluster.layout import Layout
 
 _HOP_BY_HOP = ("host", "connection", "transfer-encoding", "content-length", "content-encoding", "keep-alive")
-_WRITES = ("POST", "PATCH", "PUT", "DELETE")
+#: What may meet a conflict: a creation does only where the object exists.
+_CHANGES = ("PATCH", "PUT")
 #: Longer than any client waits.
 FOREVER = 60.0
 
@@ -22,7 +23,7 @@ class Fault(StrEnum):
     """What may become of one request."""
 
     OVERLOAD = "429"
-    CONFLICT = "409"  # of a write
+    CONFLICT = "409"  # of a change
     ERROR = "500"
     NO_ANSWER = "it is not passed on, and there is no answer"
     LOST_ANSWER = "it is done, and its answer is lost"
@@ -42,6 +43,8 @@ class Proxy:
         self._server = layout.server
         self._authority = layout.pki / "ca.crt"
         self._faults: deque[Fault] = deque()
+        self._everywhere: Fault | None = None
+        self._spared: set[tuple[str, str]] = set()  # requests that have met what is everywhere
         self._watches: set[asyncio.Task[object]] = set()
         self._cut = False
         self.met: Counter[Fault] = Counter()  # faults that requests have met
@@ -66,8 +69,13 @@ class Proxy:
         await self._session.close()
 
     async def plant(self, fault: Fault, count: int) -> None:
-        """The next so many requests (writes alone for a conflict; never the Lease's) meet a fault."""
+        """The next so many requests (changes alone for a conflict; never the Lease's) meet a fault."""
         self._faults.extend([fault] * count)
+
+    async def plant_everywhere(self, fault: Fault) -> None:
+        """Each request that differs from those before in method or path meets the fault, once."""
+        self._everywhere = fault
+        self._spared.clear()
 
     async def cut_watches(self) -> None:
         """Ends all watches without a word."""
@@ -83,6 +91,7 @@ class Proxy:
     async def heal(self) -> None:
         """No more faults."""
         self._faults.clear()
+        self._everywhere = None
         self._cut = False
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -106,11 +115,17 @@ class Proxy:
         return web.Response(status=answer.status, body=body, headers=_kept(answer.headers))
 
     def _fault_for(self, request: web.Request) -> Fault | None:
-        if not self._faults or "/leases" in request.path:
+        fault = self._everywhere or (self._faults[0] if self._faults else None)
+        if fault is None or "/leases" in request.path:
             return None
-        if self._faults[0] == Fault.CONFLICT and request.method not in _WRITES:
+        if fault == Fault.CONFLICT and request.method not in _CHANGES:
             return None
-        fault = self._faults.popleft()
+        if self._everywhere is None:
+            self._faults.popleft()
+        elif (what := (request.method, request.path)) in self._spared:
+            return None
+        else:
+            self._spared.add(what)
         self.met[fault] += 1
         return fault
 

@@ -76,6 +76,10 @@ class World:
         """The operator's next so many requests meet a fault."""
         self._background.call(self._proxy.plant(fault, count))
 
+    def plant_everywhere(self, fault: Fault) -> None:
+        """Each of the operator's requests that differs from those before meets a fault, once."""
+        self._background.call(self._proxy.plant_everywhere(fault))
+
     def cut_watches(self) -> None:
         """The operator's watches end."""
         self._background.call(self._proxy.cut_watches())
@@ -122,7 +126,7 @@ class World:
         while not holds():
             self.keep_running()
             if time.monotonic() > end:
-                raise TimeoutError(f"not within {seconds:g} s")
+                raise TimeoutError(f"not within {seconds:g} s; {self.met}; {self.log()}")
             if time.monotonic() - recycled > 1:  # claims that were deleted have left their volumes behind
                 self._background.call(recycle_volumes(self._api))
                 recycled = time.monotonic()
@@ -146,14 +150,15 @@ def world(plane: Plane, folder: Path) -> Iterator[World]:
     made: World | None = None
     try:
         api = background.call(stack.enter_async_context(connect(plane.layout)))
-        background.call(provide_volumes(api, VOLUMES))
+        # Names of its own: what a world before has left is not gone before its claims are.
+        background.call(provide_volumes(api, VOLUMES, folder.name.replace("_", "-")))
         background.call(proxy.start())
+        stack.push_async_callback(proxy.stop)
         made = World(plane, background, api, proxy, folder)
         yield made
         background.call(remove_volumes(api))
     finally:
         if made is not None:
             made.stop()
-        background.call(proxy.stop())
         background.call(stack.aclose())
         background.stop()
