@@ -63,7 +63,11 @@ def assemble(
     cluster.connect(ray_processes, stopping)
     stack.callback(cluster.disconnect)
     spec = engine_spec(config, learner)
-    pool = Pool(spec, configuration.engines(config), report.waiting, stopping)
+
+    def wanted() -> int:
+        return configuration.engines(configuration.read(place))
+
+    pool = Pool(spec, configuration.engines(config), report.waiting, stopping, wanted)
     stack.callback(pool.close)
     node = Node(config, environment, text, learner, pool, spec.context, report, {}, probe, notary, exchange, stopping)
     node.refresh_digests(changed_only=False)

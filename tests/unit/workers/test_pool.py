@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import ray
 import ray.cloudpickle
 import torch
 
+from kubeswarm_api import names
 from kubeswarm_api.spec_algorithm import Algorithm
 from kubeswarm_api.spec_training import Rollout
 from kubeswarm_workers.learn.batch import Row, Sample
@@ -106,8 +107,8 @@ def train(learner: Learner) -> None:
     learner.update([Row(PROMPT, (Sample((50, 51, 52), (-1.0, -1.0, -1.0), 1.0),), "local")], round=1)
 
 
-def make(model: Path, engines: int, engine: type[Engine] = Engine) -> Pool:
-    return Pool(spec(model), engines, lambda text: None, lambda: False, engine)
+def make(model: Path, engines: int, engine: type[Engine] = Engine, wanted: Callable[[], int] | None = None) -> Pool:
+    return Pool(spec(model), engines, lambda text: None, lambda: False, wanted or (lambda: engines), engine)
 
 
 def process_of(pool: Pool, index: int) -> int:
@@ -203,6 +204,44 @@ def test_sampled_logprobs_are_the_learners_and_deaths_change_nothing(
         assert len(pool.generate(REQUESTS)) == 6
     finally:
         pool.close()
+
+
+@ray.remote(num_cpus=0, resources={names.RAY_ENGINE_RESOURCE: 1})
+class Occupant:
+    """Takes an engine's place, as if its pod were gone."""
+
+    def arrived(self) -> None:
+        pass
+
+
+@pytest.mark.engine
+def test_a_round_goes_on_with_the_engines_that_are_left(ray_cluster: None, tiny_model: Path, learner: Learner) -> None:
+    """A rollout pod is taken away for good while its engine samples, and fewer are wanted a little later."""
+    wanted = [2]
+    pool = make(tiny_model, 2, wanted=lambda: wanted[0])
+    occupant: Any = None
+    try:
+        pool.sync(weights(learner))
+        first = pool.generate(REQUESTS)
+        survivor, victim = process_of(pool, 1), process_of(pool, 0)
+        occupant = Occupant.remote()  # waits for the victim's place
+
+        def take_away() -> None:
+            os.kill(victim, signal.SIGKILL)
+            ray.get(occupant.arrived.remote())
+            wanted[0] = 1
+
+        taker = threading.Timer(0.02, take_away)
+        taker.start()
+        assert pool.generate(REQUESTS) == first, "the share of the one that is gone was sampled by the other"
+        taker.join()
+        assert [process_of(pool, index) for index in range(len(pool._actors))] == [survivor]
+        pool.sync(weights(learner))
+        assert [len(group) for group in pool.generate(REQUESTS)] == [4] * 6
+    finally:
+        pool.close()
+        if occupant is not None:
+            ray.kill(occupant)
 
 
 def kept(learner: Learner) -> Weights:

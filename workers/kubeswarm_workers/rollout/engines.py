@@ -1,4 +1,4 @@
-"""The engine actors of one Node: always the same number; one that dies or takes too long is replaced."""
+"""The engine actors of one Node: one that dies or takes too long is replaced, unless fewer are wanted by then."""
 
 import logging
 import time
@@ -27,7 +27,11 @@ class EnginesFailed(Exception):
 
 
 class Engines:
-    """`report(text)` is told what is waited for; `stopping()` ends every wait with Stopped."""
+    """`report(text)` is told what is waited for; `stopping()` ends every wait with Stopped.
+
+    `wanted()`: how many engines there should be by now. It is asked while some are waited for, whose pods may have been
+    taken away.
+    """
 
     def __init__(
         self,
@@ -35,11 +39,13 @@ class Engines:
         engines: int,
         report: Callable[[str], None],
         stopping: Callable[[], bool],
+        wanted: Callable[[], int],
         engine: type[Engine],
     ) -> None:
         self._spec = spec
         self._report = report
         self._stopping = stopping
+        self._wanted = wanted
         self._actors: list[Any | None] = [None] * engines
         self._fresh: set[int] = set(range(engines))  # those that were sent no weights yet
         self._losses = 0
@@ -53,8 +59,8 @@ class Engines:
         self._actors = [*self._actors[:engines], *[None] * (engines - len(self._actors))]
         self._fresh = {index for index in self._fresh if index < engines}
 
-    def start(self) -> None:
-        """Waits until all engines answer; says meanwhile what for.
+    def start(self, fewer: bool) -> None:
+        """Waits until all engines answer; says meanwhile what for. `fewer`: goes on without those no longer wanted.
 
         Rollout pods may take as long as they like to come; once they are there, an engine has CALL_SECONDS to start.
         """
@@ -74,6 +80,8 @@ class Engines:
             if not starting:
                 break
             self._check_stop()
+            if fewer:
+                starting = self._without_surplus(starting)
             total = len(self._actors)
             joined = int(ray.cluster_resources().get(names.RAY_ENGINE_RESOURCE, 0))
             if joined < total:
@@ -88,6 +96,19 @@ class Engines:
                     starting[index] = self._make(index).process_id.remote()
                 joined_since = None
         self._report("")
+
+    def _without_surplus(self, starting: dict[int, Any]) -> dict[int, Any]:
+        """Gives up engines that are waited for and not wanted any more; the others move up to their numbers."""
+        surplus = max(0, len(self._actors) - self._wanted())
+        gone = set(sorted(starting)[max(0, len(starting) - surplus) :])
+        for actor in [self._actors[index] for index in gone]:
+            if actor is not None:
+                ray.kill(actor)
+        kept = [index for index in range(len(self._actors)) if index not in gone]
+        number = {index: now for now, index in enumerate(kept)}
+        self._actors = [self._actors[index] for index in kept]
+        self._fresh = {number[index] for index in self._fresh if index in number}
+        return {number[index]: ref for index, ref in starting.items() if index in number}
 
     def _make(self, index: int) -> Any:
         actor = self._remote.options(num_cpus=0, resources={names.RAY_ENGINE_RESOURCE: 1}, max_restarts=0).remote(
@@ -111,10 +132,10 @@ class Engines:
         if self._losses >= MAX_LOSSES:
             raise EnginesFailed(f"{self._losses} engines lost in a row; the last one: {type(cause).__name__}: {cause}")
 
-    def _recover(self, work: Callable[[], Any]) -> Any:
-        """Runs `work`; whenever it loses engines, replaces them and runs it again."""
+    def _recover(self, work: Callable[[], Any], fewer: bool = True) -> Any:
+        """Runs `work`; whenever it loses engines, replaces them, or goes on with `fewer`, and runs it again."""
         while True:
-            self.start()
+            self.start(fewer)
             result = work()
             if None not in self._actors:
                 self._losses = 0

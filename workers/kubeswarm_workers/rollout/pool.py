@@ -1,7 +1,7 @@
-"""The engines of one Node, as the trainer sees them: always the same number, with the learner's weights, or replaced.
+"""The engines of one Node, as the trainer sees them: with the learner's weights, or replaced.
 
-The requests of a round are dealt by index, a share an engine; the share of an engine that died is sampled again by its
-successor with the same seeds, so that the round's batch does not depend on who died.
+The requests of a round are dealt by index, a share an engine; the share of an engine that died is sampled again as a
+whole, by its successor or by another, with the same seeds, so that the round's batch does not depend on who died.
 """
 
 import logging
@@ -71,9 +71,10 @@ class Pool(Engines):
         engines: int,
         report: Callable[[str], None],
         stopping: Callable[[], bool],
+        wanted: Callable[[], int],
         engine: type[Engine] = Engine,
     ) -> None:
-        super().__init__(spec, engines, report, stopping, engine)
+        super().__init__(spec, engines, report, stopping, wanted, engine)
         self._weights: Weights | None = None
         self.mismatches = 0
 
@@ -127,7 +128,28 @@ class Pool(Engines):
 
         Raises EnginesFailed, WeightsDiffer, Stopped, and what `switch.weights` does.
         """
-        parts = shares(len(requests), len(self._actors))
+        parts = [[requests[at] for at in part] for part in shares(len(requests), len(self._actors))]
+        results = self._sampled(parts) if switch is None else self._switched(parts, switch)
+        return [sampled for index, part in enumerate(parts) if part for sampled in results[index]]
+
+    def _sampled(self, parts: Sequence[list[Request]]) -> dict[int, list[list[Sampled]]]:
+        """The samples of each part. An engine takes one that is left: there may be fewer engines than parts by now."""
+        results: dict[int, list[list[Sampled]]] = {}
+
+        def work() -> None:
+            self._send(set(self._fresh))
+            left = [at for at, part in enumerate(parts) if part and at not in results]
+            present = [index for index, actor in enumerate(self._actors) if actor is not None]
+            dealt = dict(zip(present, left, strict=False))
+            sampled = self._results(self._begin({index: ("generate", parts[at]) for index, at in dealt.items()}))
+            results.update({dealt[index]: each for index, each in sampled.items()})
+
+        while len(results) < sum(map(bool, parts)):
+            self._recover(work)
+        return results
+
+    def _switched(self, parts: Sequence[list[Request]], switch: Switch) -> dict[int, list[list[Sampled]]]:
+        """The samples of each part, across a change of weights: all at once, so that each part has its engine."""
         results: dict[int, list[list[Sampled]]] = {}
         switched: set[int] = set()
 
@@ -135,23 +157,17 @@ class Pool(Engines):
             switched.difference_update(self._fresh)
             self._send(set(self._fresh))
             asked = {
-                index: [] if index in results else [requests[at] for at in part]
+                index: [] if index in results else part
                 for index, part in enumerate(parts)
                 if self._actors[index] is not None and index not in switched
             }
-            if switch is None:
-                sampled = self._results(
-                    self._begin({index: ("generate", share) for index, share in asked.items() if share})
-                )
-            else:
-                sampled = self._across(asked, switch)
-                switched.update(sampled)
+            sampled = self._across(asked, switch)
+            switched.update(sampled)
             results.update({index: each for index, each in sampled.items() if asked[index]})
 
-        self._recover(work)
-        if switch is not None:
-            self._weights = switch.weights()
-        return [sampled for index, part in enumerate(parts) if part for sampled in results[index]]
+        self._recover(work, fewer=False)
+        self._weights = switch.weights()
+        return results
 
     def _across(self, asked: Mapping[int, list[Request]], switch: Switch) -> dict[int, list[list[Sampled]]]:
         """What was sampled by the engines that hold the new weights afterwards.
