@@ -15,6 +15,7 @@ from kubeswarm_operator.decide.health import Problem, pod_ready, problem
 from kubeswarm_operator.decide.queueing import gang, held, waits
 from kubeswarm_operator.decide.replicas import Replicas
 from kubeswarm_operator.decide.rollback import proven
+from kubeswarm_operator.decide.rolling import behind
 from kubeswarm_operator.observe.snapshot import NodeSnapshot
 from kubeswarm_operator.resources import Object
 
@@ -136,6 +137,10 @@ def _waiting(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim | None:
             reason = Reason.POD_NOT_READY if late else Reason.CREATING
             what = f"pod {late} is not ready yet" if late else f"the {role} pod does not exist yet"
             return Claim(ConditionType.READY, "False", reason, f"{what} ({ready} of {wanted} {role} pods are ready)")
+    for (kind, name), live in snapshot.children.items():
+        if behind(live):  # what is ready may be about to go
+            what = f"{kind} {name} has changed, and its controller has not acted on it yet"
+            return Claim(ConditionType.READY, "False", Reason.SCALING, what)
     return None
 
 

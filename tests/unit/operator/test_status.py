@@ -89,6 +89,18 @@ def test_ready_is_never_true_while_a_required_pod_is_not(
     assert not (ready.status == degraded.status == "True")
 
 
+def test_ready_is_not_said_of_pods_that_a_change_may_take_away() -> None:
+    """A Node that was suspended and resumed in one breath: its head is still ready, and about to go."""
+    head = {"kind": "StatefulSet", "metadata": {"name": "light-0-head", "generation": 3}, "spec": {"replicas": 1}}
+    told = []
+    for seen in (2, 3):
+        live = {**head, "status": {"observedGeneration": seen, "replicas": 1, "updatedReplicas": 1}}
+        status = status_of(node_snapshot(children={("StatefulSet", "light-0-head"): live}))
+        told.append(condition(status, ConditionType.READY))
+    assert [(each.status, each.reason) for each in told] == [("False", Reason.SCALING), ("True", Reason.TRAINING)]
+    assert "light-0-head" in told[0].message
+
+
 def test_numbers_outlive_the_pods() -> None:
     before = NodeStatus(
         round=9, reward="0.5000", held_out=HeldOut(items=32, latest="0.4000"), tokens=77, groups_taken=3, model="0xff"
