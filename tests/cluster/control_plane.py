@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import yaml
 
 from hack.cluster.settings import COUNTED
+from tests.cluster.reader import Reader
 
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
@@ -42,6 +43,8 @@ class ControlPlane:
     def __init__(self, state: Path) -> None:
         self.state = state
         self.kubeconfig = state / "admin.kubeconfig"
+        server = yaml.safe_load(self.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
+        self._reader = Reader(state / "pki", int(server.rpartition(":")[2]))
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """kubectl's output; raises Refusal with what it says."""
@@ -57,12 +60,11 @@ class ControlPlane:
 
     def get(self, namespace: str, kind: str, name: str) -> dict[str, Any] | None:
         """One object, or None."""
-        text = self.kubectl("-n", namespace, "get", kind, name, "-o", "json", "--ignore-not-found")
-        return json.loads(text) if text.strip() else None
+        return self._reader.get(namespace, kind, name)
 
     def items(self, namespace: str, kinds: str) -> list[dict[str, Any]]:
         """All objects of some kinds (comma separated)."""
-        return json.loads(self.kubectl("-n", namespace, "get", kinds, "-o", "json"))["items"]
+        return [item for kind in kinds.split(",") for item in self._reader.items(namespace, kind)]
 
     def names(self, namespace: str, kinds: str) -> set[str]:
         """kind/name of all objects of some kinds."""

@@ -1,5 +1,6 @@
 """An upgrade of the resources' definitions, with objects that were stored before it."""
 
+import json
 import time
 import urllib.error
 from collections.abc import Iterator
@@ -9,10 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
+from kubeswarm_api.base import GROUP, VERSION
 from tests.cluster.conftest import SYSTEM, Starter
-from tests.cluster.control_plane import ROOT, ControlPlane, OperatorProcess, until
-from tests.cluster.manifests import swarm
+from tests.cluster.control_plane import ROOT, ControlPlane, OperatorProcess, Refusal, until
+from tests.cluster.manifests import POD, swarm
 
+#: A version of the API before ours; there was none yet.
+BEFORE = "v1alpha0"
 #: Fields that an earlier version did not have: a definition without them stores objects as that version did.
 LATER = ("update", "stopWhen", "failurePolicy", "ttlSecondsAfterFinished", "async")
 UNJUDGED = {role: {"spec": {"schedulerName": "nobody"}} for role in ("head", "rollout")}
@@ -33,6 +37,16 @@ def _earlier(definition: dict[str, Any]) -> dict[str, Any]:
         spec["x-kubernetes-validations"] = [r for r in rules if not any(f"self.{name}" in r["rule"] for name in LATER)]
         spec["properties"]["rollout"]["properties"].pop("maxWorkers")
         spec["properties"]["rollout"].pop("x-kubernetes-validations")
+    return out
+
+
+def _in_two_versions(definition: dict[str, Any], stored: str) -> dict[str, Any]:
+    """Served in the API's version before as well, whose fields are the same, and kept in one of the two."""
+    out = deepcopy(definition)
+    (current,) = out["spec"]["versions"]
+    out["spec"]["versions"] = [
+        {**deepcopy(current), "name": name, "storage": name == stored} for name in (current["name"], BEFORE)
+    ]
     return out
 
 
@@ -67,6 +81,76 @@ def test_a_swarm_stored_by_the_version_before_is_reconciled(
     for pod in cluster.items(namespace, "pods"):
         cluster.run_pod(namespace, pod["metadata"]["name"], "127.0.9.7")
     until(lambda: _status(cluster, namespace) == "True", 30, "ready")
+
+
+@pytest.fixture
+def two_versions(cluster: ControlPlane) -> Iterator[None]:
+    """Definitions in two versions of the API, with all objects kept in the one before."""
+    _install(cluster, [_in_two_versions(each, stored=BEFORE) for each in _definitions()])
+    yield
+    _retire_before(cluster)
+
+
+def _retire_before(cluster: ControlPlane) -> None:
+    """By Kubernetes' own steps: what is written again is kept in today's version, and then the one before may go."""
+    _install(cluster, [_in_two_versions(each, stored=VERSION) for each in _definitions()])
+    until(lambda: _written_again(cluster), 30, "every object written again")
+    for definition in _definitions():
+        status = {"status": {"storedVersions": [VERSION]}}
+        cluster.patch("", "crd", definition["metadata"]["name"], status, "--subresource=status")
+    _install(cluster, _definitions())
+
+
+def _written_again(cluster: ControlPlane) -> bool:
+    """Whether all were, with nobody else at them meanwhile."""
+    objects = cluster.kubectl("get", "swarms,swarmnodes", "--all-namespaces", "-o", "json")
+    if json.loads(objects)["items"]:
+        try:
+            cluster.kubectl("replace", "-f", "-", stdin=objects)
+        except Refusal:
+            return False
+    return True
+
+
+@pytest.mark.usefixtures("two_versions")
+def test_swarms_go_on_while_the_api_moves_from_one_version_to_another(
+    cluster: ControlPlane, namespace: str, start: Starter
+) -> None:
+    """Made and kept in the version before, then kept in today's, then with the version before gone."""
+    cluster.provide_volumes(namespace, 1)
+    made = swarm(namespace, nodes=1, template=UNJUDGED)
+    cluster.apply({**made, "apiVersion": f"{GROUP}/{BEFORE}"})
+    operator = start()
+    until(lambda: cluster.get(namespace, "pod", POD), 30, "its pod")
+    cluster.run_pod(namespace, POD, "127.0.9.7")
+    until(lambda: _status(cluster, namespace) == "True", 30, "ready")
+    pod = cluster.get(namespace, "pod", POD)
+    operator.stop()
+
+    _install(cluster, [_in_two_versions(each, stored=VERSION) for each in _definitions()])
+    operator = start()
+    _takes_a_change(cluster, namespace, 0.0003)
+    for name in (f"swarms.{BEFORE}.{GROUP}/light", f"swarmnodes.{BEFORE}.{GROUP}/light-0"):
+        read = json.loads(cluster.kubectl("-n", namespace, "get", name, "-o", "json"))
+        assert read["apiVersion"] == f"{GROUP}/{BEFORE}" and read["status"]["conditions"], "as an old client sees it"
+        assert read["spec"]["algorithm"]["learningRate"] == 0.0003
+
+    _retire_before(cluster)
+    _takes_a_change(cluster, namespace, 0.0004)
+    assert cluster.get(namespace, "pod", POD) == pod, "nothing happened to its pod"
+    assert operator.process.poll() is None
+
+
+def _takes_a_change(cluster: ControlPlane, namespace: str, rate: float) -> None:
+    cluster.patch(namespace, "swarm", "light", {"spec": {"algorithm": {"learningRate": rate}}})
+
+    def taken() -> bool:
+        node = cluster.get(namespace, "swarmnode", "light-0") or {}
+        whole = cluster.get(namespace, "swarm", "light") or {}
+        seen = whole["status"]["observedGeneration"] == whole["metadata"]["generation"]
+        return seen and node["spec"]["algorithm"]["learningRate"] == rate and _status(cluster, namespace) == "True"
+
+    until(taken, 30, f"the Node has the learning rate {rate}")
 
 
 def _status(cluster: ControlPlane, namespace: str) -> str | None:
