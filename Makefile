@@ -99,6 +99,14 @@ test-cluster: setup  ## Admission and the operator against a real API server
 	$(MAKE) -C contracts node_modules/.package-lock.json  # anvil
 	$(SPREAD) tests/cluster
 
+.PHONY: test-kubernetes-versions
+RELEASES ?= $(shell python3 -m hack.cluster releases)
+test-kubernetes-versions: setup  ## test-cluster on a control plane of each release; RELEASES=1.35 for one
+	$(MAKE) -C contracts node_modules/.package-lock.json  # anvil
+	failed=; for release in $(RELEASES); do \
+		KUBESWARM_KUBERNETES=$$release $(SPREAD) tests/cluster | tee $(BUILD)/kubernetes-$$release.log || failed=yes; done; \
+	for release in $(RELEASES); do echo "$$release: $$(tail -n 1 $(BUILD)/kubernetes-$$release.log)"; done; [ -z "$$failed" ]
+
 .PHONY: test-simulation
 test-simulation: setup  ## Counted costs of a Swarm's life against their budget, on an API server with kwok's nodes
 	$(PYTEST) tests/simulation

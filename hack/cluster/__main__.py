@@ -1,10 +1,10 @@
-"""Command line: `python3 -m hack.cluster up|down|status|build|import`."""
+"""Command line: `python3 -m hack.cluster up|down|status|build|import|releases`."""
 
 from __future__ import annotations
 
 import argparse
 
-from hack.cluster.binaries import PROFILE_PROGRAMS, ensure_programs
+from hack.cluster.binaries import PROFILE_PROGRAMS, RELEASES, asked_release, ensure_programs
 from hack.cluster.layout import Profile, layout_for
 from hack.cluster.lifecycle import down, status, up
 from hack.console import exit_with
@@ -22,11 +22,14 @@ def main() -> int:
         case "status":
             return 0 if status(layout) else 1
         case "build":
-            for program, path in ensure_programs(layout.cache, PROFILE_PROGRAMS[layout.profile]).items():
+            programs = ensure_programs(layout.cache, PROFILE_PROGRAMS[layout.profile], asked_release())
+            for program, path in programs.items():
                 print(f"{program:26}{path}")
         case "import":
             for archive in options.archives:
                 import_archive(layout, archive)
+        case "releases":
+            print("\n".join(RELEASES))
     return 0
 
 
@@ -39,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         "status": "tell how each component is",
         "build": "build its programs into the cache",
         "import": "give image archives to its container runtime",
+        "releases": "name the minor versions of Kubernetes that KUBESWARM_KUBERNETES can ask for, the newest first",
     }
     parsers = {name: commands.add_parser(name, help=text, description=text) for name, text in about.items()}
     for each in parsers.values():

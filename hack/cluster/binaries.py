@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -16,7 +17,8 @@ from hack.cluster.layout import REPOSITORY, Profile
 from hack.console import Problem, run, say, step
 
 TOOLS = REPOSITORY / "hack" / "tools"
-KUBERNETES = "k8s.io/kubernetes/cmd/"
+COMMANDS = "k8s.io/kubernetes/cmd/"
+CONTROL_PLANE = ("kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler")
 CONTAINERD = "github.com/containerd/containerd/v2/"
 
 
@@ -34,24 +36,31 @@ class Module:
     tags: str = ""
 
 
-MODULES = (
-    Module("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
-    Module(
-        "kubernetes",
-        {
-            "kube-apiserver": KUBERNETES + "kube-apiserver",
-            "kubectl": KUBERNETES + "kubectl",
-            "kube-controller-manager": KUBERNETES + "kube-controller-manager",
-            "kube-scheduler": KUBERNETES + "kube-scheduler",
-            "kubelet": KUBERNETES + "kubelet",
-            "kube-proxy": KUBERNETES + "kube-proxy",
-            "local-volumes": "./local-volumes",
-            "remove-pods": "./remove-pods",
-            "pause": "./pause",
-        },
+def _kubernetes(folder: str, **more: str) -> Module:
+    return Module(
+        folder,
+        {program: COMMANDS + program for program in CONTROL_PLANE} | more,
         version_of="k8s.io/kubernetes",
         version_variables=("k8s.io/component-base/version.gitVersion",),
+    )
+
+
+# Kubernetes' minor versions, the newest first: a control plane of each, and a node of the newest. The oldest is what
+# the chart asks for.
+RELEASES = {
+    "1.37": _kubernetes(
+        "kubernetes",
+        **{program: COMMANDS + program for program in ("kubelet", "kube-proxy")},
+        **{program: f"./{program}" for program in ("local-volumes", "remove-pods", "pause")},
     ),
+    "1.36": _kubernetes("kubernetes-1.36"),
+    "1.35": _kubernetes("kubernetes-1.35"),
+}
+NEWEST = next(iter(RELEASES))
+
+MODULES = (
+    Module("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
+    RELEASES[NEWEST],
     Module(
         "containerd",
         {
@@ -94,22 +103,38 @@ OTHER_MODULES = (
 # Without a node there is nothing to run pods, to resolve their names, or to install a chart on.
 PROFILE_PROGRAMS = {
     Profile.FULL: tuple(program for module in MODULES for program in module.packages),
-    Profile.CONTROL_PLANE: ("etcd", "kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler"),
+    Profile.CONTROL_PLANE: ("etcd", *CONTROL_PLANE),
     Profile.API: ("etcd", "kube-apiserver", "kubectl"),
 }
 
 
-def ensure_programs(cache: Path, names: tuple[str, ...]) -> dict[str, Path]:
-    """Build the programs that the cache lacks and return the path of each.
+def ensure_programs(cache: Path, names: tuple[str, ...], kubernetes: str = NEWEST) -> dict[str, Path]:
+    """Build the programs that the cache lacks and return the path of each, Kubernetes' own of the given minor version.
 
-    Raises Problem when Go is missing or too old, or a build fails.
+    Raises Problem when that version has no such program, Go is missing or too old, or a build fails.
     """
-    return {
-        program: _ensure_program(cache, module, program)
-        for module in (*MODULES, *OTHER_MODULES)
-        for program in module.packages
-        if program in names
-    }
+    modules = _modules(kubernetes)
+    missing = [program for program in names if program not in modules]
+    if missing:
+        raise Problem(f"only a control plane is built of Kubernetes {kubernetes}: no {', '.join(missing)}")
+    return {program: _ensure_program(cache, module, program) for program, module in modules.items() if program in names}
+
+
+def asked_release() -> str:
+    """The minor version of Kubernetes that KUBESWARM_KUBERNETES asks for, by default the newest.
+
+    Raises Problem for one that is not pinned.
+    """
+    asked = os.environ.get("KUBESWARM_KUBERNETES", NEWEST)
+    if asked not in RELEASES:
+        raise Problem(f"Kubernetes {asked} is not pinned here: KUBESWARM_KUBERNETES is one of {', '.join(RELEASES)}")
+    return asked
+
+
+def _modules(kubernetes: str) -> dict[str, Module]:
+    """Of each program that there is with a minor version of Kubernetes, the module that it is built from."""
+    modules = [RELEASES[kubernetes] if module is RELEASES[NEWEST] else module for module in (*MODULES, *OTHER_MODULES)]
+    return {program: module for module in modules for program in module.packages}
 
 
 def _ensure_program(cache: Path, module: Module, program: str) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hack.cluster import certificates, names, network, preflight, processes, settings, teardown
-from hack.cluster.binaries import PROFILE_PROGRAMS, ensure_programs, link_programs
+from hack.cluster.binaries import PROFILE_PROGRAMS, asked_release, ensure_programs, link_programs
 from hack.cluster.components import component, is_ready, start_component
 from hack.cluster.layout import NODE_NAME, Layout, Profile
 from hack.console import Problem, run, say, step
@@ -26,7 +26,7 @@ def up(layout: Layout) -> None:
     Raises Problem when the machine lacks something, or a component does not become ready.
     """
     preflight.check(layout)
-    programs = ensure_programs(layout.cache, PROFILE_PROGRAMS[layout.profile])
+    programs = ensure_programs(layout.cache, PROFILE_PROGRAMS[layout.profile], asked_release())
     layout.state.mkdir(parents=True, exist_ok=True)
     link_programs(programs, layout.bin)
     certificates.ensure_certificates(layout)

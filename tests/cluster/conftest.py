@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hack.cluster.binaries import asked_release
 from hack.cluster.settings import COUNTED
 from kubeswarm_operator.permissions import OWN_RULES, WATCHED_RULES, Rule
 from tests.cluster.control_plane import ROOT, ControlPlane, OperatorProcess, until
@@ -38,6 +39,7 @@ def cluster() -> Iterator[ControlPlane]:
     try:
         subprocess.run([*hack, "up", "--profile", "control-plane"], cwd=ROOT, env=environment, check=True)
         plane = ControlPlane(state)
+        assert plane.version().startswith(f"v{asked_release()}."), "another release than KUBESWARM_KUBERNETES asks for"
         plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
         plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
         plane.apply(*_service_account())

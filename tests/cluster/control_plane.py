@@ -54,6 +54,10 @@ class ControlPlane:
             raise Refusal(done.stderr.strip())
         return done.stdout
 
+    def version(self) -> str:
+        """The API server's, such as v1.37.2."""
+        return json.loads(self.kubectl("get", "--raw", "/version"))["gitVersion"]
+
     def apply(self, *manifests: dict[str, Any]) -> None:
         """kubectl apply."""
         self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
