@@ -23,7 +23,7 @@ class _Kind:
 
 
 class Reader:
-    """Objects by any name that kubectl knows a kind by: plural, singular, short, or the kind's own."""
+    """Objects by any name that kubectl knows a kind by: plural (.group, .version.group), singular, short, kind."""
 
     def __init__(self, pki: Path, port: int) -> None:
         context = ssl.create_default_context(cafile=pki / "ca.crt")
@@ -52,16 +52,20 @@ class Reader:
         for root in ("/api", "/apis"):
             for group in (self._read(root, _DISCOVERY) or {})["items"]:
                 for version in group["versions"]:
-                    parts = (root, group["metadata"].get("name"), version["version"])
-                    for resource in version["resources"]:
-                        kind = _Kind(
-                            "/".join(part for part in parts if part),
-                            resource["resource"],
-                            resource["scope"] == "Namespaced",
-                        )
-                        names = (kind.plural, resource["singularResource"], resource["responseKind"]["kind"].lower())
-                        for name in (*names, *resource.get("shortNames", [])):
-                            self._kinds.setdefault(name, kind)
+                    self._know(
+                        root, group["metadata"].get("name", ""), version["version"], version.get("resources", [])
+                    )
+
+    def _know(self, root: str, group: str, version: str, resources: list[dict[str, Any]]) -> None:
+        for resource in resources:
+            plural = resource["resource"]
+            path = "/".join(part for part in (root, group, version) if part)
+            kind = _Kind(path, plural, resource["scope"] == "Namespaced")
+            own = (resource.get("responseKind") or {}).get("kind", plural).lower()
+            short = (plural, resource["singularResource"], own, *resource.get("shortNames", []))
+            whole = (f"{plural}.{group}", f"{plural}.{version}.{group}")
+            for name in (*short, *whole):
+                self._kinds.setdefault(name, kind)
 
     def _read(self, path: str, accept: str = "application/json") -> dict[str, Any] | None:
         for _ in range(_TRIES):
