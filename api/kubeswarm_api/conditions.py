@@ -33,6 +33,7 @@ class Reason(StrEnum):
     CONNECTED = "Connected"
     NOT_CONFIGURED = "NotConfigured"
     # under way
+    PENDING = "Pending"
     CREATING = "Creating"
     QUEUED = "Queued"
     STARTING = "Starting"
@@ -102,3 +103,14 @@ class Condition(Model):
     message: str = Field(default="", max_length=4096, description="Why, for a person: names the pod and the next step.")
     observed_generation: int = Field(default=0, ge=0, description="The generation of the spec that it was made from.")
     last_transition_time: str = Field(max_length=32, description="When status last changed (RFC 3339).")
+
+
+#: What is said of an object until the operator speaks: a default of its status, so that the API server says it itself.
+PENDING = Condition(
+    type=ConditionType.READY,
+    status="Unknown",
+    reason=Reason.PENDING,
+    message="the operator's first word comes once it is Ready or something is wrong, or after 30 s: if it doesn't, see "
+    "whether the operator runs",
+    last_transition_time="1970-01-01T00:00:00Z",
+)

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from kubeswarm_api import node, swarm
 from kubeswarm_api.base import GROUP, PATTERN_MESSAGE, VERSION, Model, OneOf, cel
+from kubeswarm_api.conditions import PENDING
 from kubeswarm_api.names import NAME_PATTERN, NAME_PATTERN_MESSAGE
 
 _KEPT = (
@@ -148,7 +149,7 @@ def _definition(
                                 "kind": {"type": "string"},
                                 "metadata": {"type": "object"},
                                 "spec": schema(spec),
-                                "status": schema(status),
+                                "status": {**schema(status), "default": {"conditions": [PENDING.to_json()]}},
                             },
                             "x-kubernetes-validations": [_LABEL_RULE, name_rule],
                         }

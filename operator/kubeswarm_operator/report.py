@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from datetime import UTC, datetime
 
 from kubeswarm_api.encoding import digest
@@ -10,7 +10,7 @@ from kubeswarm_api.names import FIELD_MANAGER
 from kubeswarm_api.node import NodeStatus
 from kubeswarm_api.swarm import SwarmStatus
 from kubeswarm_operator.decide.announcements import Announcement, announcements
-from kubeswarm_operator.decide.pressing import pressing
+from kubeswarm_operator.decide.pressing import patience
 from kubeswarm_operator.kube import ApiError, Conflict, Kube, NotFound
 from kubeswarm_operator.observe.parsing import wrote_status
 from kubeswarm_operator.observe.store import Key, Store
@@ -19,9 +19,8 @@ from kubeswarm_operator.resources import EVENTS, NODES, SWARMS, Object, Resource
 log = logging.getLogger(__name__)
 #: The same Event of an object is counted up in the API at most this often.
 REPEAT_SECONDS = 300.0
-#: A status that only tells of progress waits for more of it: at least and at most so many seconds, and no more than so
-#: many of them are written a second over all objects.
-PROGRESS_SECONDS, PATIENCE_SECONDS, PROGRESS_RATE = 5.0, 30.0, 5.0
+#: Of statuses that may wait equally long no more than so many are written a second, but none waits longer than this.
+PROGRESS_RATE, LONGEST_SECONDS = 5.0, 30.0
 #: A status that met a conflict is tried again after so long.
 CONFLICT_SECONDS = 1.0
 _REMEMBERED = 4096
@@ -38,7 +37,7 @@ class Reporter:
         self._store = store
         self._told: OrderedDict[str, datetime] = OrderedDict()
         self._waiting: dict[Waiter, float] = {}  # when a status that waits is to be written
-        self._slot = 0.0  # when the last of them is
+        self._slots: defaultdict[float, float] = defaultdict(float)  # when the last of them is, by how long they wait
 
     async def report(
         self, live: Object, before: NodeStatus | SwarmStatus, after: NodeStatus | SwarmStatus
@@ -50,10 +49,9 @@ class Reporter:
         if before == after:
             self._waiting.pop(waiter, None)
             return None
-        if not pressing(before, after):
-            again = self._wait(waiter)
-            if again is not None:
-                return again
+        again = self._wait(waiter, patience(before, after))
+        if again is not None:
+            return again
         self._waiting.pop(waiter, None)
         wanted = after.to_json()
         dropped = dict.fromkeys(before.to_json().keys() - wanted.keys())
@@ -74,13 +72,15 @@ class Reporter:
         """Drops what is remembered of an object that is gone."""
         self._waiting.pop((resource, key), None)
 
-    def _wait(self, waiter: Waiter) -> float | None:
-        """Seconds that a status should wait for yet; None: it has waited long enough."""
+    def _wait(self, waiter: Waiter, seconds: float) -> float | None:
+        """Seconds that a status should wait for yet, of the `seconds` that it may; None: it has waited long enough."""
+        if not seconds:
+            return None
         now = time.monotonic()
         due = self._waiting.get(waiter)
         if due is None:
-            self._slot = max(now + PROGRESS_SECONDS, self._slot + 1 / PROGRESS_RATE)
-            due = self._waiting[waiter] = min(self._slot, now + PATIENCE_SECONDS)
+            slot = self._slots[seconds] = max(now + seconds, self._slots[seconds] + 1 / PROGRESS_RATE)
+            due = self._waiting[waiter] = min(slot, now + LONGEST_SECONDS)
         return due - now if due > now else None
 
     async def announce(self, live: Object, announcement: Announcement) -> None:

@@ -1,10 +1,12 @@
 """What the API server refuses, with which words; what it fills in; what it can explain."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from kubeswarm_api.conditions import PENDING, Condition
 from kubeswarm_api.swarm import SwarmSpec
 from tests.cluster.control_plane import ControlPlane, Refusal
 from tests.cluster.manifests import merged, node, swarm
@@ -220,6 +222,19 @@ def test_shows_every_default_in_the_stored_object(cluster: ControlPlane, namespa
     stored = cluster.get(namespace, "swarm", "light")
     assert stored is not None
     assert stored["spec"] == SwarmSpec.model_validate(swarm(namespace)["spec"]).to_json()
+
+
+@pytest.mark.parametrize(("make", "kind"), [(swarm, "swarm"), (node, "swarmnode")])
+def test_says_what_a_new_object_waits_for(
+    cluster: ControlPlane, namespace: str, make: Callable[..., dict[str, Any]], kind: str
+) -> None:
+    """Before the operator's first word, and though a status can't be given with an object."""
+    body = make(namespace, "fresh")
+    cluster.apply({**body, "status": {"round": 7}})
+    status = (cluster.get(namespace, kind, "fresh") or {})["status"]
+    assert [Condition.model_validate(each) for each in status["conditions"]] == [PENDING]
+    assert (status["observedGeneration"], status["round"]) == (0, 0)
+    assert "Pending" in cluster.kubectl("-n", namespace, "get", kind, "fresh")
 
 
 def test_explains_every_field(cluster: ControlPlane) -> None:

@@ -1,4 +1,4 @@
-"""Which statuses are written at once, and which may wait for what will change them again anyway."""
+"""How long a status may wait for what will change it again anyway: each one that isn't written is a request saved."""
 
 from kubeswarm_api.conditions import Condition, ConditionType, Reason
 from kubeswarm_api.node import NodeStatus
@@ -14,6 +14,18 @@ _AWAITED = (
 )
 #: Reasons that are told at once, whatever their condition.
 PRESSING = (Reason.UPDATE_STALLED, Reason.ROLLED_BACK)
+#: Why something isn't Ready that will be: what ends it, Ready or a failure, is told at once.
+_COMING = (Reason.CREATING, Reason.STARTING, Reason.POD_NOT_READY)
+#: Seconds that is waited for more: while pods come, so that a start without trouble is told once; and while they run.
+COMING_SECONDS, PROGRESS_SECONDS = 15.0, 5.0
+
+
+def patience(before: NodeStatus | SwarmStatus, after: NodeStatus | SwarmStatus) -> float:
+    """Seconds that a status waits for more to be told with it; 0: somebody waits for it."""
+    if pressing(before, after):
+        return 0.0
+    coming = any(each.type == ConditionType.READY and each.reason in _COMING for each in after.conditions)
+    return COMING_SECONDS if coming else PROGRESS_SECONDS
 
 
 def pressing(before: NodeStatus | SwarmStatus, after: NodeStatus | SwarmStatus) -> bool:
@@ -36,7 +48,7 @@ def _news(old: Condition | None, new: Condition) -> bool:
         return True
     if new.type not in _AWAITED:
         return False
-    if old is None:
+    if old is None or old.status == "Unknown":  # nothing was said of it yet, or by the API server alone
         return new.status == "True"
     if new.type == ConditionType.DEGRADED and new.status == "True":
         return (old.status, old.reason) != (new.status, new.reason)

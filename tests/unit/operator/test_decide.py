@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeswarm_api.conditions import Condition, ConditionType, Reason
+from kubeswarm_api.conditions import PENDING, Condition, ConditionType, Reason
 from kubeswarm_api.node import NodeStatus
 from kubeswarm_api.operator_config import Funding
 from kubeswarm_api.reports import AttestorReport, NodeReport, Phase
@@ -17,7 +17,7 @@ from kubeswarm_operator.decide.conditions import Claim, conditions
 from kubeswarm_operator.decide.funding import DAY_SECONDS, WEI, Booking, recent, to_wei, top_ups, wanting
 from kubeswarm_operator.decide.identity import swarm_id
 from kubeswarm_operator.decide.node_status import NodeFacts, node_status
-from kubeswarm_operator.decide.pressing import pressing
+from kubeswarm_operator.decide.pressing import COMING_SECONDS, PROGRESS_SECONDS, patience
 from kubeswarm_operator.decide.replicas import Replicas, replicas
 from kubeswarm_operator.decide.rolling import rolling
 from kubeswarm_operator.decide.swarm_nodes import swarm_nodes
@@ -194,6 +194,7 @@ def _status(generation: int = 1, round: int = 0, **made: tuple[str, str]) -> Nod
 
 
 NEW = NodeStatus()
+CREATED = NodeStatus(conditions=[PENDING])
 UNDER_WAY = _status(
     Ready=("False", "PodNotReady"), Degraded=("False", "AsExpected"), Complete=("False", "RoundsRemain")
 )
@@ -206,22 +207,27 @@ DONE = _status(Ready=("False", "RoundsComplete"), Degraded=("False", "AsExpected
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "at_once"),
+    ("before", "after", "seconds"),
     [
-        (NEW, UNDER_WAY, False),
-        (UNDER_WAY, UNDER_WAY.model_copy(update={"round": 1}), False),
-        (UNDER_WAY, RUNS, True),
-        (RUNS, UNDER_WAY, True),
-        (NEW, BROKEN, True),
-        (UNDER_WAY, BROKEN, True),
-        (BROKEN, OTHERWISE, True),
-        (BROKEN, UNDER_WAY, True),
-        (RUNS, DONE, True),
-        (RUNS, RUNS.model_copy(update={"observed_generation": 2}), True),
+        (NEW, UNDER_WAY, COMING_SECONDS),
+        (CREATED, UNDER_WAY, COMING_SECONDS),
+        (UNDER_WAY, UNDER_WAY.model_copy(update={"rollout_replicas": 1}), COMING_SECONDS),
+        (RUNS, RUNS.model_copy(update={"round": 1}), PROGRESS_SECONDS),
+        (DONE, DONE.model_copy(update={"attested_rounds": 1}), PROGRESS_SECONDS),
+        (UNDER_WAY, RUNS, 0),
+        (RUNS, UNDER_WAY, 0),
+        (NEW, BROKEN, 0),
+        (CREATED, BROKEN, 0),
+        (CREATED, RUNS, 0),
+        (UNDER_WAY, BROKEN, 0),
+        (BROKEN, OTHERWISE, 0),
+        (BROKEN, UNDER_WAY, 0),
+        (RUNS, DONE, 0),
+        (RUNS, RUNS.model_copy(update={"observed_generation": 2}), 0),
     ],
 )
-def test_only_progress_waits(before: NodeStatus, after: NodeStatus, at_once: bool) -> None:
-    assert pressing(before, after) is at_once
+def test_only_progress_waits(before: NodeStatus, after: NodeStatus, seconds: float) -> None:
+    assert patience(before, after) == seconds
 
 
 # --- rolling ------------------------------------------------------------------------------------------------
