@@ -187,8 +187,8 @@ FAILURES: dict[Reason, Failure] = {
         "mend what it says, or set the changed fields back: it is the first to get them",
     ),
     Reason.ROLLED_BACK: Failure(
-        "A Node was not ready with the changed spec or image in spec.update.progressDeadlineSeconds: it has its "
-        "earlier pods again, and the other Nodes keep theirs.",
+        "A Node was not ready with the changed spec or image in spec.update.progressDeadlineSeconds, or restarted more "
+        "often than failurePolicy.maxRestarts: it has its earlier pods again, and the other Nodes keep theirs.",
         "mend what it says and change the spec, or set the changed fields back; the same change is tried again with "
         "spec.update.rollback false",
     ),

@@ -15,11 +15,15 @@ from kubeswarm_operator.build.network_policy import Peers
 from kubeswarm_operator.build.objects import objects
 from kubeswarm_operator.build.secrets import exchange_secret, identity_secret
 from kubeswarm_operator.context import Context
+from kubeswarm_operator.decide.ending import exhausted
+from kubeswarm_operator.decide.health import problems
 from kubeswarm_operator.decide.node_status import NodeFacts, Waits
 from kubeswarm_operator.decide.queueing import waits as waits_in_queue
 from kubeswarm_operator.decide.replicas import Replicas
-from kubeswarm_operator.decide.rollback import KEPT, begun, judged, restored, revision_of
-from kubeswarm_operator.decide.turns import Member, has_turn, replaces_pods
+from kubeswarm_operator.decide.rollback import KEPT, begun, judged, on_trial, restored, revision_of
+from kubeswarm_operator.decide.stranding import stranded, without_head
+from kubeswarm_operator.decide.turns import Member, changes_pods, has_turn, replaces_pods
+from kubeswarm_operator.observe import looks
 from kubeswarm_operator.observe.parsing import parse_spec
 from kubeswarm_operator.observe.snapshot import NodeSnapshot
 from kubeswarm_operator.resources import DEPLOYMENTS, PODS, STATEFUL_SETS, Object
@@ -32,8 +36,9 @@ async def bring(context: Context, snapshot: NodeSnapshot, spec: NodeSpec, owner:
     token = await node_secrets.ray_token(context, owner)
     manifests = _manifests(context, snapshot, spec, owner, facts, token.uid, exchange)
     update, runs = _update(snapshot), facts.replicas.head > 0
-    on_trial = runs and not waits_in_queue(snapshot)  # the time in a queue says nothing of a change
-    change = judged(snapshot.status, revision_of(manifests), update, on_trial, snapshot.now)
+    tried = runs and not waits_in_queue(snapshot)  # the time in a queue says nothing of a change
+    broken = exhausted(snapshot, problems(snapshot)) if on_trial(snapshot.status.change) else ""
+    change = judged(snapshot.status, revision_of(manifests), update, tried, snapshot.now, broken)
     if change is not None and change.failed:
         earlier = await node_revisions.earlier(context, owner, snapshot.status.revision)
         if earlier is not None:
@@ -41,29 +46,33 @@ async def bring(context: Context, snapshot: NodeSnapshot, spec: NodeSpec, owner:
             return replace(facts, update=update, change=change)
         change = None
     stale = snapshot.now - token.made > timedelta(days=context.config.ray_token_days)
-    if not (stale or replaces_pods(snapshot.children, manifests)):
+    replaces = stale or replaces_pods(snapshot.children, manifests)
+    if not (replaces or changes_pods(snapshot.children, manifests)):
         await _write(context, snapshot, owner, manifests, exchange)
         return replace(facts, update=update, change=change)
     # One Node at a time decides: the answer to its write is in the store before the next one looks.
     async with context.turns:
-        waits = update is not None and not spec.suspend
-        if update and waits and not has_turn(*_members(context, snapshot), update, snapshot.now):
+        if (
+            update
+            and replaces
+            and not spec.suspend
+            and not has_turn(*_members(context, snapshot), update, snapshot.now)
+        ):
             await context.applier.apply([each for each in manifests if each["kind"] not in KEPT])
             return replace(facts, waits=Waits.PAUSED if update.paused else Waits.TURN, update=update, change=change)
         if stale:
             token = await node_secrets.ray_token(context, owner, anew=True)
             manifests = _manifests(context, snapshot, spec, owner, facts, token.uid, exchange)
-        if update and update.rollback and change is None:
-            change = await _try(context, snapshot, owner, revision_of(manifests))
+        if update and update.rollback and change is None and (runs or spec.suspend):
+            change = await _try(context, snapshot, owner, begun(revision_of(manifests), runs, snapshot.now))
         await _write(context, snapshot, owner, manifests, exchange)
     return replace(facts, update=update, change=change)
 
 
-async def _try(context: Context, snapshot: NodeSnapshot, owner: Owner, wanted: str) -> Change | None:
+async def _try(context: Context, snapshot: NodeSnapshot, owner: Owner, change: Change) -> Change | None:
     """Puts a change on trial, if there is something to go back to: on record before it begins."""
-    if wanted == snapshot.status.revision or not await node_revisions.keep(context, snapshot, owner):
+    if change.revision == snapshot.status.revision or not await node_revisions.keep(context, snapshot, owner):
         return None
-    change = begun(wanted, snapshot.now)
     known = snapshot.status.revision or revision_of(snapshot.children.values())
     status = snapshot.status.model_copy(update={"revision": known, "change": change})
     await context.reporter.report(snapshot.live, snapshot.status, status)
@@ -74,6 +83,9 @@ async def _write(
     context: Context, snapshot: NodeSnapshot, owner: Owner, manifests: list[Object], exchange: str | None
 ) -> None:
     kept = [identity_secret(owner, "", True), *([exchange_secret(owner, "")] if exchange else [])]
+    # asked again before it costs a pod: what the watches say may be old
+    if stranded(snapshot) and stranded(await looks.afresh(context.kube, snapshot)):
+        manifests = [*map(without_head, manifests)]
     refused: Refused | None = None
     try:
         await context.applier.apply(manifests)

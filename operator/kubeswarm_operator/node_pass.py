@@ -17,6 +17,7 @@ from kubeswarm_operator.decide.identity import swarm_id
 from kubeswarm_operator.decide.node_status import NodeFacts, node_status
 from kubeswarm_operator.decide.queueing import admission, held, waits
 from kubeswarm_operator.decide.replicas import Replicas, replicas
+from kubeswarm_operator.decide.rollback import on_trial
 from kubeswarm_operator.decide.rolling import rolling
 from kubeswarm_operator.node_apply import bring
 from kubeswarm_operator.observe import looks
@@ -66,9 +67,8 @@ async def node_pass(context: Context, key: Key) -> float | None:
     left = expires_in(_ttl(snapshot), status.conditions, snapshot.now)
     if left is not None and left <= 0 and again is None:
         await context.applier.delete(live)
-    on_trial = facts.change is not None and not facts.change.failed
     as_it_should_be = waits(snapshot) or _all_ready(snapshot, facts.replicas)
-    settled = as_it_should_be and not (facts.problems or facts.rolling or on_trial)
+    settled = as_it_should_be and not (facts.problems or facts.rolling or on_trial(facts.change))
     look = RESYNC if settled else LOOK_AGAIN
     times = (again, _turn_seconds(context, snapshot) if facts.waits else look, ending.seconds_left(snapshot), left)
     return min(each for each in times if each is not None and each > 0)

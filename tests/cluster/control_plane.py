@@ -62,6 +62,10 @@ class ControlPlane:
         """kubectl apply."""
         self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
 
+    def create_raw(self, path: str, body: dict[str, Any]) -> None:
+        """Posts to a path, such as a subresource's."""
+        self.kubectl("create", f"--raw={path}", "-f", "-", stdin=json.dumps(body))
+
     def get(self, namespace: str, kind: str, name: str) -> dict[str, Any] | None:
         """One object, or None."""
         return self._reader.get(namespace, kind, name)

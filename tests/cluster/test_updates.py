@@ -153,6 +153,59 @@ def test_a_change_that_is_not_ready_in_time_is_taken_back(
     until(lambda: _ready(cluster, namespace), 30, "both ready with it")
 
 
+def _break(cluster: ControlPlane, namespace: str, *names: str, **status: Any) -> None:
+    """Says of heads with the bad image what a kubelet would."""
+    waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
+    base = {"name": "trainer", "image": "nowhere/worker:v9", "imageID": "", "ready": False, "restartCount": 0}
+    for name in names:
+        until(lambda name=name: _image(cluster, namespace, name) == "nowhere/worker:v9", 40, f"the bad image of {name}")
+        ended = {"containerStatuses": [{**base, "state": waiting, **status}]}
+        cluster.set_pod(namespace, name, {"phase": "Pending", **ended})
+
+
+@pytest.mark.usefixtures("light")
+def test_a_change_that_was_made_in_a_suspension_is_taken_back_too(cluster: ControlPlane, namespace: str) -> None:
+    """Its time begins when the Swarm goes on, however long it was suspended."""
+    update = {"progressDeadlineSeconds": 10}
+    cluster.apply(_swarm(namespace, suspend=True, update=update))
+    until(lambda: not cluster.items(namespace, "pods"), 30, "no pods")
+    cluster.apply(_swarm(namespace, suspend=True, update=update, template=BAD))
+    until(lambda: _trials(cluster, namespace) == ["", ""], 30, "on trial, and not begun")
+    cluster.apply(_swarm(namespace, suspend=False, update=update, template=BAD))
+    _break(cluster, namespace, *HEADS)
+    until(lambda: _progressing(cluster, namespace, "RolledBack"), 60, "the Swarm says so")
+    for name in HEADS:
+        until(lambda name=name: _image(cluster, namespace, name) == "kubeswarm/worker:dev", 40, "the earlier image")
+    _run(cluster, namespace, *HEADS)
+    until(lambda: _ready_nodes(cluster, namespace) == 2, 30, "both at work with what they had")
+
+
+def _trials(cluster: ControlPlane, namespace: str) -> list[str | None]:
+    """Since when each Node's change is on trial; None: it has none."""
+    nodes = cluster.items(namespace, "swarmnodes")
+    return [(node["status"].get("change") or {"since": None})["since"] for node in nodes]
+
+
+def test_a_change_that_restarts_too_often_is_taken_back_and_the_node_does_not_fail(
+    cluster: ControlPlane, namespace: str, light: tuple[str | None, ...]
+) -> None:
+    """Long before its deadline; what the pods with it have cost does not count against those before."""
+    policy = {"maxRestarts": 2}
+    cluster.apply(_swarm(namespace, failurePolicy=policy, template=BAD))
+    until(lambda: _replaced(cluster, namespace, light) == 1, 30, "one head replaced")
+    (first,) = [name for name, old, new in zip(HEADS, light, _uids(cluster, namespace), strict=True) if old != new]
+    _break(cluster, namespace, first, restartCount=3)
+    back = until(lambda: _progressing(cluster, namespace, "RolledBack"), 60, "the Swarm says so")
+    assert "3 restarts, more than failurePolicy.maxRestarts" in back["message"]
+    until(lambda: _image(cluster, namespace, first) == "kubeswarm/worker:dev", 40, "the earlier image")
+    _run(cluster, namespace, first)
+    until(lambda: _ready_nodes(cluster, namespace) == 2, 30, "both at work")
+    node = first.removesuffix("-head-0")
+    assert (cluster.condition(namespace, "swarmnode", node, "Failed") or {})["status"] == "False"
+    events = cluster.items(namespace, "events")
+    assert not [each for each in events if each["reason"] == "RestartsExhausted"], "it never had failed"
+
+
 def _told_of(cluster: ControlPlane, namespace: str, reason: str) -> set[str]:
     """The kinds of objects that a warning of that reason was written of."""
     events = cluster.items(namespace, "events")

@@ -5,6 +5,8 @@ from datetime import datetime
 from kubeswarm_api.conditions import ConditionType, Reason
 from kubeswarm_api.names import HEAD, ROLE_LABEL
 from kubeswarm_operator.decide.health import Problem, problem
+from kubeswarm_operator.decide.rollback import on_trial
+from kubeswarm_operator.decide.rolling import rolling
 from kubeswarm_operator.observe.snapshot import NodeSnapshot
 from kubeswarm_operator.resources import Object
 
@@ -42,7 +44,10 @@ def stop_reason(snapshot: NodeSnapshot) -> str:
 
 
 def failure(snapshot: NodeSnapshot, complete: bool, problems: list[Problem]) -> Problem | None:
-    """Why a Node has failed for good; None: it hasn't. Once recorded it stays, until the spec changes."""
+    """Why a Node has failed for good; None: it hasn't. Once recorded it stays, until the spec changes.
+
+    Too many restarts with a change that is on trial are the change's failure, not the Node's.
+    """
     spec = snapshot.spec
     if spec is None or complete:
         return None
@@ -52,11 +57,19 @@ def failure(snapshot: NodeSnapshot, complete: bool, problems: list[Problem]) -> 
     policy = spec.failure_policy
     if policy.deadline_seconds is not None and _age(snapshot) >= policy.deadline_seconds:
         return problem(Reason.DEADLINE_EXCEEDED, f"not complete {policy.deadline_seconds} s after its creation")
-    restarts = sum(map(_restarts, snapshot.pods))
-    if policy.max_restarts is not None and restarts > policy.max_restarts:
-        why = f": {problems[0].message}" if problems else ""
-        return problem(Reason.RESTARTS_EXHAUSTED, f"{restarts} restarts, more than failurePolicy.maxRestarts{why}")
-    return None
+    worn = "" if on_trial(snapshot.status.change) else exhausted(snapshot, problems)
+    return problem(Reason.RESTARTS_EXHAUSTED, worn) if worn else None
+
+
+def exhausted(snapshot: NodeSnapshot, problems: list[Problem]) -> str:
+    """How a Node's head has ended more often than it may; empty: it hasn't. Pods that are replaced don't count."""
+    most = snapshot.spec.failure_policy.max_restarts if snapshot.spec else None
+    heads = (child for child in snapshot.children.values() if child["kind"] == "StatefulSet")
+    restarts = 0 if rolling(heads) else sum(map(_restarts, snapshot.pods))
+    if most is None or restarts <= most:
+        return ""
+    why = f": {problems[0].message}" if problems else ""
+    return f"{restarts} restarts, more than failurePolicy.maxRestarts{why}"
 
 
 def seconds_left(snapshot: NodeSnapshot) -> float | None:
@@ -83,7 +96,7 @@ def _age(snapshot: NodeSnapshot) -> float:
 
 
 def _restarts(pod: Object) -> int:
-    if (pod["metadata"].get("labels") or {}).get(ROLE_LABEL) != HEAD:
+    if (pod["metadata"].get("labels") or {}).get(ROLE_LABEL) != HEAD or "deletionTimestamp" in pod["metadata"]:
         return 0
     status = pod.get("status", {})
     containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]

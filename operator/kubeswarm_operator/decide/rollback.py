@@ -30,16 +30,23 @@ def revision_of(objects: Iterable[Object]) -> str:
     return digest(canonical_json(marks)).hex()[:32] if marks else ""
 
 
-def begun(wanted: str, now: datetime) -> Change:
-    """A change that goes on trial now."""
-    return Change(revision=wanted, since=_stamp(now))
+def begun(wanted: str, runs: bool, now: datetime) -> Change:
+    """A change that goes on trial: now, or as soon as pods are wanted."""
+    return Change(revision=wanted, since=_stamp(now) if runs else "")
 
 
-def judged(status: NodeStatus, wanted: str, update: Update | None, runs: bool, now: datetime) -> Change | None:
+def on_trial(change: Change | None) -> bool:
+    """Whether a change has begun and nothing is decided of it."""
+    return change is not None and bool(change.since) and not change.failed
+
+
+def judged(
+    status: NodeStatus, wanted: str, update: Update | None, runs: bool, now: datetime, broken: str = ""
+) -> Change | None:
     """The change that `status` tells of, as it is to be seen now; None: nothing is on trial.
 
-    `wanted`: the revision that spec and images ask for; `runs`: whether pods are wanted at all. One that has failed
-    stays so for as long as it is what is wanted.
+    `wanted`: the revision that spec and images ask for; `runs`: whether pods are wanted at all; `broken`: what ends
+    the trial before its time. One that has failed stays so for as long as it is what is wanted.
     """
     change = status.change
     if change is None or change.revision != wanted or update is None or not update.rollback:
@@ -48,10 +55,10 @@ def judged(status: NodeStatus, wanted: str, update: Update | None, runs: bool, n
         return None
     if change.failed or update.paused:
         return change
-    if not runs:
-        return change.model_copy(update={"since": ""})
-    if not change.since:
-        return begun(wanted, now)
+    if not (runs and change.since):
+        return begun(wanted, runs, now)
+    if broken:
+        return change.model_copy(update={"failed": broken[:_WHY]})
     if now - datetime.fromisoformat(change.since) < timedelta(seconds=update.progress_deadline_seconds):
         return change
     why = f"not ready within {update.progress_deadline_seconds} s: {_trouble(status)}"

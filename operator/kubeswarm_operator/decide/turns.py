@@ -1,6 +1,6 @@
 """Whose turn it is to replace its pods, of the Nodes of a Swarm: no more than spec.update says at a time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,20 +21,29 @@ class Member:
     heads: tuple[Object, ...]
 
 
+def changes_pods(live: Mapping[tuple[str, str], Object], wanted: Iterable[Object]) -> bool:
+    """Whether a manifest has another template than the live object, of which there may be no pod now."""
+    return any(True for _ in _changed(live, wanted))
+
+
 def replaces_pods(live: Mapping[tuple[str, str], Object], wanted: Iterable[Object]) -> bool:
     """Whether a manifest has another template than the live object, of which there are pods."""
+    return any(known["spec"].get("replicas") and new["spec"]["replicas"] for known, new in _changed(live, wanted))
+
+
+def _changed(live: Mapping[tuple[str, str], Object], wanted: Iterable[Object]) -> Iterator[tuple[Object, Object]]:
+    """Live objects with the manifests that have another template."""
     for manifest in wanted:
         template = (manifest.get("spec") or {}).get("template")
         known = live.get((manifest["kind"], manifest["metadata"]["name"]))
-        if template is None or known is None or not (known["spec"].get("replicas") and manifest["spec"]["replicas"]):
+        if template is None or known is None:
             continue
         mark = (known["metadata"].get("annotations") or {}).get(TEMPLATE_ANNOTATION)
         if mark is None:  # written by an operator that had no such mark
             if differs(known["spec"]["template"], template):
-                return True
+                yield known, manifest
         elif mark != manifest["metadata"]["annotations"][TEMPLATE_ANNOTATION]:
-            return True
-    return False
+            yield known, manifest
 
 
 def has_turn(mine: Member, others: Iterable[Member], update: Update, now: datetime) -> bool:

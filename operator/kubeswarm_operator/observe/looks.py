@@ -1,13 +1,15 @@
 """What no watch tells: asked for only while a Node isn't as it should be."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from kubeswarm_api.names import head_name
+from kubeswarm_api.names import HEAD, NODE_LABEL, ROLE_LABEL, claim_name, head_name
 from kubeswarm_api.node import NodeSpec
 from kubeswarm_operator.kube import Kube
+from kubeswarm_operator.observe.snapshot import NodeSnapshot
 from kubeswarm_operator.observe.store import Store
-from kubeswarm_operator.resources import CLAIMS, EVENTS, SECRETS, STATEFUL_SETS, Object
+from kubeswarm_operator.resources import CLAIMS, EVENTS, PODS, SECRETS, STATEFUL_SETS, Object
 
 #: Events older than this are history.
 RECENT = timedelta(minutes=10)
@@ -24,6 +26,18 @@ async def missing_references(kube: Kube, namespace: str, spec: NodeSpec) -> tupl
     if spec.swarm.join and await kube.get(SECRETS, namespace, spec.swarm.join.credentials) is None:
         missing.append((SECRETS.kind, spec.swarm.join.credentials))
     return tuple(missing)
+
+
+async def afresh(kube: Kube, snapshot: NodeSnapshot) -> NodeSnapshot:
+    """The snapshot with the head pod and the claim as the API server has them now."""
+    namespace, name = snapshot.live["metadata"]["namespace"], snapshot.live["metadata"]["name"]
+    selector = f"{NODE_LABEL}={name},{ROLE_LABEL}={HEAD}"
+    pods = await kube.list_all(PODS, namespace, labelSelector=selector)
+    claim = await kube.get(CLAIMS, namespace, claim_name(name))
+    children = {key: child for key, child in snapshot.children.items() if key[0] != CLAIMS.kind}
+    if claim is not None:
+        children[CLAIMS.kind, claim_name(name)] = claim
+    return replace(snapshot, pods=tuple(pods), children=children)
 
 
 async def refusals(kube: Kube, store: Store, namespace: str, node: str, now: datetime) -> tuple[str, ...]:

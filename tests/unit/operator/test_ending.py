@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from kubeswarm_api.conditions import Condition, ConditionType, Reason
-from kubeswarm_api.node import HeldOut, NodeSpec, NodeStatus
+from kubeswarm_api.node import Change, HeldOut, NodeSpec, NodeStatus
 from kubeswarm_api.reports import AttestorReport, HeldOutReport, NodeReport, Phase
 from kubeswarm_operator.decide import ending
 from kubeswarm_operator.decide.completion import progress
 from kubeswarm_operator.decide.expiry import expires_in
+from kubeswarm_operator.decide.rollback import begun
 from kubeswarm_operator.decide.swarm_nodes import swarm_nodes
 from kubeswarm_operator.decide.swarm_status import swarm_status
 from kubeswarm_operator.observe.snapshot import NodeSnapshot, Reports
@@ -99,6 +100,33 @@ def test_what_fails_for_good(policy: dict[str, Any], restarts: int, reason: Reas
     found = ending.failure(seen, False, [])
     assert (found.reason if found else None) == reason
     assert ending.failure(seen, True, []) is None, "what is complete doesn't fail"
+
+
+def test_too_many_restarts_with_a_change_on_trial_are_the_changes_failure() -> None:
+    spec = node_spec(failurePolicy={"maxRestarts": 3, "deadlineSeconds": HOUR + 1})
+    tried = NodeStatus(revision="a", change=begun("b", True, NOW))
+    seen = snapshot(spec, pods=(_crashed(4),), status=tried)
+    assert ending.failure(seen, False, []) is None
+    assert "4 restarts" in ending.exhausted(seen, [])
+    late = ending.failure(replace(seen, now=NOW + timedelta(hours=1)), False, [])
+    assert late and late.reason == Reason.DEADLINE_EXCEEDED, "its time is up whatever is on trial"
+
+
+def test_pods_that_are_replaced_count_no_more() -> None:
+    """Else a Node that goes back from a change would fail by the restarts with it."""
+    spec = node_spec(failurePolicy={"maxRestarts": 3})
+    back = NodeStatus(revision="a", change=Change(revision="b", failed="4 restarts"))
+    head = {"kind": "StatefulSet", "metadata": {"generation": 3}, "spec": {"replicas": 1}}
+    seen = snapshot(spec, pods=(_crashed(4),), status=back)
+    unseen = {**head, "status": {"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1}}
+    outdated = {**head, "status": {"observedGeneration": 3, "replicas": 1, "updatedReplicas": 0}}
+    current = {**head, "status": {"observedGeneration": 3, "replicas": 1, "updatedReplicas": 1}}
+    for live, failed in ((unseen, False), (outdated, False), (current, True)):
+        found = ending.failure(replace(seen, children={("StatefulSet", "light-0-head"): live}), False, [])
+        assert (found is not None) is failed
+    going = _crashed(4)
+    going["metadata"]["deletionTimestamp"] = EARLIER
+    assert ending.failure(replace(seen, pods=(going,)), False, []) is None
 
 
 def test_a_failure_stays_when_its_pod_is_gone_until_the_spec_changes() -> None:

@@ -18,7 +18,16 @@ from kubeswarm_operator.decide.children import differs
 from kubeswarm_operator.decide.completion import progress
 from kubeswarm_operator.decide.node_status import NodeFacts, node_status
 from kubeswarm_operator.decide.replicas import Replicas
-from kubeswarm_operator.decide.rollback import KEPT, begun, judged, proven, restored, revision_of, worth_keeping
+from kubeswarm_operator.decide.rollback import (
+    KEPT,
+    begun,
+    judged,
+    on_trial,
+    proven,
+    restored,
+    revision_of,
+    worth_keeping,
+)
 from kubeswarm_operator.decide.swarm_nodes import swarm_nodes
 from kubeswarm_operator.decide.swarm_status import swarm_status
 from kubeswarm_operator.decide.turns import Member, has_turn
@@ -48,7 +57,7 @@ def _status(change: Change | None, revision: str | None = GOOD) -> NodeStatus:
 
 
 def test_a_change_that_is_not_ready_in_time_has_failed_and_says_why() -> None:
-    change = begun(BAD, NOW)
+    change = begun(BAD, True, NOW)
     before = judged(_status(change), BAD, UPDATE, True, NOW + timedelta(seconds=59))
     assert before == change
     after = judged(_status(change), BAD, UPDATE, True, NOW + timedelta(seconds=60))
@@ -56,9 +65,17 @@ def test_a_change_that_is_not_ready_in_time_has_failed_and_says_why() -> None:
     assert judged(_status(after), BAD, UPDATE, True, NOW + timedelta(days=9)) == after, "it stays so"
 
 
+def test_a_change_that_breaks_off_has_failed_before_its_time() -> None:
+    change = begun(BAD, True, NOW)
+    after = judged(_status(change), BAD, UPDATE, True, NOW, broken="9 restarts")
+    assert (after, on_trial(change)) == (change.model_copy(update={"failed": "9 restarts"}), True)
+    assert not on_trial(after)
+    assert not on_trial(begun(BAD, False, NOW)), "nothing runs with it yet"
+
+
 def test_nothing_is_on_trial_that_came_through_or_is_no_longer_wanted() -> None:
     late = NOW + timedelta(days=1)
-    change = begun(BAD, NOW)
+    change = begun(BAD, True, NOW)
     assert judged(_status(change, revision=BAD), BAD, UPDATE, True, late) is None, "it was ready with it"
     assert judged(_status(change), GOOD, UPDATE, True, late) is None, "it was set back"
     assert judged(_status(change), BAD, None, True, late) is None, "a Node that stands alone"
@@ -70,10 +87,10 @@ def test_nothing_is_on_trial_that_came_through_or_is_no_longer_wanted() -> None:
 
 def test_the_clock_of_a_trial_stands_still_while_no_pod_is_wanted_and_in_a_pause() -> None:
     late = NOW + timedelta(days=1)
-    change = begun(BAD, NOW)
+    change = begun(BAD, True, NOW)
     stopped = judged(_status(change), BAD, UPDATE, False, late)
     assert stopped == Change(revision=BAD)
-    assert judged(_status(stopped), BAD, UPDATE, True, late) == begun(BAD, late)
+    assert judged(_status(stopped), BAD, UPDATE, True, late) == begun(BAD, True, late)
     paused = UPDATE.model_copy(update={"paused": True})
     assert judged(_status(change), BAD, paused, True, late) == change
 
@@ -89,7 +106,7 @@ def test_a_trial_fails_only_after_its_deadline_and_only_for_what_is_wanted(
 ) -> None:
     """Whatever passes there are: no verdict before pods have been asked for that long, none against what is good."""
     update = Update(progress_deadline_seconds=deadline)
-    change: Change | None = begun(BAD, NOW)
+    change: Change | None = begun(BAD, True, NOW)
     now, running = NOW, NOW
     for seconds, runs, wanted in passes:
         now += timedelta(seconds=seconds)
@@ -189,7 +206,7 @@ def test_a_revision_is_proven_once_the_node_was_ready_with_it_for_long_enough() 
 
 
 def test_node_and_swarm_say_what_was_taken_back_and_the_next_step() -> None:
-    failed = begun(BAD, NOW).model_copy(update={"failed": "not ready within 60 s: no such image"})
+    failed = begun(BAD, True, NOW).model_copy(update={"failed": "not ready within 60 s: no such image"})
     seen = node_snapshot(status=_status(failed))
     facts = NodeFacts(SWARM_ID, None, progress(seen, None, None), Replicas(1, 0, 0), (), False, change=failed)
     status = node_status(seen, facts)
@@ -205,10 +222,10 @@ def test_node_and_swarm_say_what_was_taken_back_and_the_next_step() -> None:
 
 
 def test_no_other_node_gets_a_change_that_one_went_back_from() -> None:
-    failed = begun(BAD, NOW).model_copy(update={"failed": "not ready"})
+    failed = begun(BAD, True, NOW).model_copy(update={"failed": "not ready"})
     other = Member(node_object(1, NodeStatus(change=failed)), (), ())
     mine = Member(node_object(0), (), ())
     most = Update(max_unavailable=9)
     assert not has_turn(mine, [other], most, NOW)
-    on_trial = replace(other, node=node_object(1, NodeStatus(change=begun(BAD, NOW))))
-    assert has_turn(mine, [on_trial], most, NOW)
+    tried = replace(other, node=node_object(1, NodeStatus(change=begun(BAD, True, NOW))))
+    assert has_turn(mine, [tried], most, NOW)

@@ -14,7 +14,7 @@ from kubeswarm_operator.build.stateful_set import stateful_set
 from kubeswarm_operator.decide.children import TEMPLATE_ANNOTATION, stamped
 from kubeswarm_operator.decide.swarm_nodes import swarm_nodes
 from kubeswarm_operator.decide.swarm_status import swarm_status
-from kubeswarm_operator.decide.turns import Member, has_turn, replaces_pods, unavailable
+from kubeswarm_operator.decide.turns import Member, changes_pods, has_turn, replaces_pods, unavailable
 from tests.unit.operator.things import (
     IMAGES,
     NOW,
@@ -101,6 +101,12 @@ def test_only_another_template_of_pods_that_are_there_replaces_them() -> None:
     assert not replaces_pods(_live(_head(0)), [_head(template=FAST)]), "none are there"
     assert not replaces_pods(_live(_head()), [_head(0, template=FAST)]), "none are wanted"
     assert not replaces_pods({}, [_head()])
+
+
+def test_a_change_is_one_also_where_no_pods_are() -> None:
+    assert changes_pods(_live(_head(0)), [_head(0, template=FAST)])
+    assert not changes_pods(_live(_head(0)), [_head()])
+    assert not changes_pods({}, [_head()])
 
 
 def test_a_workload_of_an_earlier_operator_is_compared_by_its_template() -> None:

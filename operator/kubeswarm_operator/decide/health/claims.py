@@ -31,9 +31,7 @@ def _unbound(name: str, claim: Object, pods: tuple[Object, ...]) -> str:
     heads = [pod for pod in pods if pod["metadata"]["labels"].get(ROLE_LABEL) == HEAD]
     placed = [pod["metadata"]["name"] for pod in heads if pod.get("spec", {}).get("nodeName")]
     if placed:  # scheduled with the claim that was there before: where a volume waits for its pod's machine, none comes
-        text += (
-            f"; pod {placed[0]} got its machine before it, so that nobody chooses one for the volume: delete the pod"
-        )
+        text += f"; pod {placed[0]} got its machine with a claim that is gone, and is made anew"
     return text
 
 
