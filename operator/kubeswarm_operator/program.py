@@ -72,7 +72,9 @@ def _assemble(config: OperatorConfig, namespace: str, kube: Kube, lease: Lease) 
         reporter=Reporter(kube, store),
         reports=ReportPoller(store, config.status_poll_seconds, lambda key: feed.node_changed(key)),
         chain=chain,
-        exchange=ExchangeLink(config.exchange, namespace, lambda: swarm_ids(store), lambda: feed.all_changed()),
+        exchange=ExchangeLink(
+            config.exchange, namespace, lambda: swarm_ids(store, chain.facts), lambda: feed.all_changed()
+        ),
         swarm_queue=swarm_queue,
         node_queue=node_queue,
     )
