@@ -14,14 +14,14 @@ SWARMS = 6
 #: made for it, and Node and Swarm each say once that they are Ready: twelve requests, where nothing else is seen.
 BUDGET: dict[str, tuple[float, float]] = {
     "create: create": (10, 10),
-    "create: status writes": (2, 5),
-    "create: requests": (12, 15.5),
+    "create: status writes": (2, 3.5),
+    "create: requests": (12, 13.5),
     "scale: requests": (8, 15),
     "suspend: requests": (6, 11),
     "resume: requests": (4, 10),
     "delete: requests": (0, 3),
-    "life: requests": (34, 50),
-    "life: status writes": (9, 20),
+    "life: requests": (34, 49),
+    "life: status writes": (9, 18),
     "life: passes": (20, 90),
 }
 
