@@ -77,4 +77,4 @@ def _uid(cluster: ControlPlane, namespace: str, pod: str) -> str | None:
 def _is_of(request: dict[str, Any], namespace: str, name: str) -> bool:
     """Whether a request is about that StatefulSet."""
     target = request["objectRef"]
-    return (target["resource"], target["namespace"], target.get("name")) == ("statefulsets", namespace, name)
+    return (target["resource"], target.get("namespace"), target.get("name")) == ("statefulsets", namespace, name)
