@@ -274,9 +274,9 @@ def test_every_failure_is_told(symptom: str, snapshot: NodeSnapshot, reason: Rea
 def test_every_reason_of_a_failure_has_a_meaning_and_a_next_step() -> None:
     """Reasons that aren't in the table are those of what is well, under way, or as its user wants it."""
     well = {
-        "Training", "RoundsComplete", "StoppedEarly", "AsExpected", "Synced", "Connected", "NotConfigured", "Creating",
-        "Queued", "Starting", "Scaling", "RollingOut", "UpdatePending", "UpdatePaused", "RoundsRemain", "Attesting",
-        "Registering", "Suspended", "Deleting",
+        "Training", "RoundsComplete", "StoppedEarly", "AsExpected", "Synced", "Connected", "NotConfigured", "Pending",
+        "Creating", "Queued", "Starting", "Scaling", "RollingOut", "UpdatePending", "UpdatePaused", "RoundsRemain",
+        "Attesting", "Registering", "Suspended", "Deleting",
     }  # fmt: skip
     assert {str(reason) for reason in Reason} == well | {str(reason) for reason in FAILURES}
     assert all(failure.meaning.endswith(".") and failure.remedy for failure in FAILURES.values())

@@ -197,7 +197,7 @@ def test_a_pending_claim_is_told_unless_its_pod_says_more() -> None:
     assert found.reason == Reason.CLAIM_PENDING and "storageClassName" in found.message
     placed = {**pod(ready=False), "spec": {"nodeName": "machine-1"}}
     (found,) = problems(node_snapshot(children=claim("Pending", 60), pods=(placed,)))
-    assert found.reason == Reason.CLAIM_PENDING and "delete the pod" in found.message
+    assert found.reason == Reason.CLAIM_PENDING and "is made anew" in found.message
     reasons = [
         each.reason for each in problems(node_snapshot(children=claim("Pending", 60), pods=(unschedulable(60),)))
     ]
