@@ -67,8 +67,9 @@ def _conditions(
     refused: Problem | None,
 ) -> list[Condition]:
     named = [(live["metadata"]["name"], status) for live, status in zip(nodes, statuses, strict=True)]
+    observed = _observed(snapshot, nodes, statuses)
     claims = [
-        _ready(snapshot, plan, named, refused),
+        _ready(snapshot, plan, named, refused, observed),
         _progressing(snapshot, plan, named),
         _degraded(snapshot, plan, named, refused),
         _complete(snapshot, plan, named),
@@ -77,7 +78,6 @@ def _conditions(
         _exchange(snapshot),
         _gamed(named),
     ]
-    observed = _observed(snapshot, nodes, statuses)
     return conditions(claims, snapshot.status.conditions, observed, snapshot.now)
 
 
@@ -113,7 +113,11 @@ def _failed(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str
 
 
 def _ready(
-    snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]], refused: Problem | None
+    snapshot: SwarmSnapshot,
+    plan: SwarmNodes,
+    named: Sequence[tuple[str, NodeStatus]],
+    refused: Problem | None,
+    observed: int,
 ) -> Claim:
     kind = ConditionType.READY
     if "deletionTimestamp" in snapshot.live["metadata"]:
@@ -138,6 +142,8 @@ def _ready(
             return Claim(kind, "False", Reason.CREATING, f"Node {name} has no status yet")
         if ready.status != "True":
             return Claim(kind, "False", ready.reason, f"Node {name}: {ready.message}")
+    if observed == 0:  # there is no spec yet that the Nodes' words were all about
+        return Claim(kind, "False", Reason.CREATING, "a Node has not been looked at since its spec changed")
     return Claim(kind, "True", Reason.TRAINING, "all Nodes are ready or complete")
 
 

@@ -294,18 +294,20 @@ def test_a_swarm_is_what_its_nodes_are() -> None:
 
 
 def test_a_swarm_speaks_of_its_new_spec_only_when_its_nodes_do() -> None:
-    def observed(node_generation: int, said_of: int) -> int:
-        """The Swarm's generation is 2, its status is of 1."""
+    def told(node_generation: int, said_of: int, before: int = 1) -> tuple[int, str]:
+        """The Swarm's generation is 2, its status is of the one before, or of none: what it is of then, and Ready."""
         ready = Condition(type="Ready", status="True", reason="R", last_transition_time="x")
         node = node_object(0, NodeStatus(observed_generation=said_of, conditions=[ready]), generation=node_generation)
-        snapshot = swarm_snapshot(swarm_spec(nodes=1), nodes=(node,), status=SwarmStatus(observed_generation=1))
+        snapshot = swarm_snapshot(swarm_spec(nodes=1), nodes=(node,), status=SwarmStatus(observed_generation=before))
         status = swarm_status(snapshot, SWARM_ID, swarm_nodes(snapshot))
-        assert condition(status, ConditionType.READY).observed_generation == status.observed_generation
-        return status.observed_generation
+        found = condition(status, ConditionType.READY)
+        assert found.observed_generation == status.observed_generation
+        return status.observed_generation, found.status
 
-    assert observed(node_generation=3, said_of=2) == 1, "the Node's word is about the spec before"
-    assert observed(node_generation=3, said_of=3) == 2
-    assert observed(node_generation=1, said_of=0) == 2, "a new Node, which holds back nothing"
+    assert told(node_generation=3, said_of=2) == (1, "True"), "the Node's word is about the spec before"
+    assert told(node_generation=3, said_of=2, before=0) == (0, "False"), "and there is none before"
+    assert told(node_generation=3, said_of=3) == (2, "True")
+    assert told(node_generation=1, said_of=0) == (2, "True"), "a new Node, which holds back nothing"
 
 
 def test_a_swarm_is_complete_when_all_its_nodes_are() -> None:
