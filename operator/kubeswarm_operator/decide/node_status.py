@@ -17,7 +17,7 @@ from kubeswarm_operator.decide.replicas import Replicas
 from kubeswarm_operator.decide.rollback import proven
 from kubeswarm_operator.decide.rolling import behind
 from kubeswarm_operator.observe.snapshot import NodeSnapshot
-from kubeswarm_operator.resources import Object
+from kubeswarm_operator.resources import DEPLOYMENTS, STATEFUL_SETS, Object
 
 
 class Waits(Enum):
@@ -137,9 +137,13 @@ def _waiting(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim | None:
             reason = Reason.POD_NOT_READY if late else Reason.CREATING
             what = f"pod {late} is not ready yet" if late else f"the {role} pod does not exist yet"
             return Claim(ConditionType.READY, "False", reason, f"{what} ({ready} of {wanted} {role} pods are ready)")
-    for (kind, name), live in snapshot.children.items():
-        if behind(live):  # what is ready may be about to go
-            what = f"{kind} {name} has changed, and its controller has not acted on it yet"
+    for kind, wanted in ((STATEFUL_SETS.kind, facts.replicas.head), (DEPLOYMENTS.kind, facts.replicas.ready)):
+        workloads = {name: live for (what, name), live in snapshot.children.items() if what == kind}
+        late = next((name for name, live in workloads.items() if behind(live)), None)
+        if late is None and workloads and sum(live["spec"]["replicas"] for live in workloads.values()) < wanted:
+            late = min(workloads)
+        if late:  # what is ready may be about to go
+            what = f"{kind} {late} has changed, and its controller has not acted on it yet"
             return Claim(ConditionType.READY, "False", Reason.SCALING, what)
     return None
 

@@ -91,13 +91,18 @@ def test_ready_is_never_true_while_a_required_pod_is_not(
 
 def test_ready_is_not_said_of_pods_that_a_change_may_take_away() -> None:
     """A Node that was suspended and resumed in one breath: its head is still ready, and about to go."""
-    head = {"kind": "StatefulSet", "metadata": {"name": "light-0-head", "generation": 3}, "spec": {"replicas": 1}}
+    head = {"kind": "StatefulSet", "metadata": {"name": "light-0-head", "generation": 3}}
     told = []
-    for seen in (2, 3):
-        live = {**head, "status": {"observedGeneration": seen, "replicas": 1, "updatedReplicas": 1}}
-        status = status_of(node_snapshot(children={("StatefulSet", "light-0-head"): live}))
-        told.append(condition(status, ConditionType.READY))
-    assert [(each.status, each.reason) for each in told] == [("False", Reason.SCALING), ("True", Reason.TRAINING)]
+    for wanted, seen in ((0, 3), (1, 2), (1, 3)):  # scaled down; up again, unseen; seen
+        status = {"observedGeneration": seen, "replicas": 1, "updatedReplicas": 1}
+        live = {**head, "spec": {"replicas": wanted}, "status": status}
+        said = status_of(node_snapshot(children={("StatefulSet", "light-0-head"): live}))
+        told.append(condition(said, ConditionType.READY))
+    assert [(each.status, each.reason) for each in told] == [
+        ("False", Reason.SCALING),
+        ("False", Reason.SCALING),
+        ("True", Reason.TRAINING),
+    ]
     assert "light-0-head" in told[0].message
 
 
