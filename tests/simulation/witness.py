@@ -10,7 +10,8 @@ from hack.simulation.api import Api, Object
 from tests.cluster.control_plane import SLOWNESS
 
 PATHS = ("/apis/kubeswarm.dev/v1alpha1/swarms", "/apis/kubeswarm.dev/v1alpha1/swarmnodes", "/api/v1/pods")
-#: Seconds since when the ground may have gone when Ready is written: the operator's watches and a pass lie between.
+#: Seconds since when the ground may have gone when Ready is written: the operator's watches and a pass lie between. So
+#: it may have gone with the spec before, which asked for no pods: pods, not specs, are what is seen late.
 #: A Swarm speaks by its Nodes' words, which are that old already.
 LAG = {"Node": 1.0 * SLOWNESS, "Swarm": 2.0 * SLOWNESS}
 
@@ -58,38 +59,36 @@ class Witness:
 
 def ungrounded(sights: list[Sight]) -> Iterator[str]:
     """Where Ready was written without ground, in a namespace's events in the order of their writes."""
-    objects: dict[tuple[str, str], Object] = {}
+    pods: dict[str, Object] = {}
+    history: list[tuple[float, list[Object]]] = [(float("-inf"), [])]  # since when there were which pods
     specs: dict[tuple[str, int], Object] = {}  # by uid and generation
-    grounds: dict[tuple[str, int], float] = {}  # when all pods were ready last
     for sight in sights:
         body, meta = sight.body, sight.body["metadata"]
         kind = body.get("kind", "Pod")
-        if sight.gone:
-            objects.pop((kind, meta["name"]), None)
-        else:
-            objects[kind, meta["name"]] = body
-        if kind != "Pod":
-            specs[meta["uid"], meta["generation"]] = body["spec"]
-        pods = [each for (what, _), each in objects.items() if what == "Pod"]
-        for owner in (each for (what, _), each in objects.items() if what != "Pod"):
-            for generation in _generations(owner):
-                spec = specs.get((owner["metadata"]["uid"], generation))
-                if spec is not None and _all_ready(owner, spec, pods):
-                    grounds[owner["metadata"]["uid"], generation] = sight.at
-        if kind != "Pod" and not sight.gone and _claims_ready(body):
-            since = grounds.get((meta["uid"], body["status"]["observedGeneration"]), float("-inf"))
-            if sight.at - since > LAG[kind]:
-                yield (
-                    f"{kind} {meta['name']} says Ready at resourceVersion {sight.version} (generation "
-                    f"{meta['generation']}, observed {body['status']['observedGeneration']}), and its pods were all "
-                    f"ready {sight.at - since:.1f} s ago: {json.dumps([_brief(pod) for pod in pods])}"
-                )
+        if kind == "Pod":
+            pods.pop(meta["name"], None)
+            pods |= {} if sight.gone else {meta["name"]: body}
+            history.append((sight.at, list(pods.values())))
+            continue
+        specs[meta["uid"], meta["generation"]] = body["spec"]
+        if sight.gone or not _claims_ready(body):
+            continue
+        observed = body["status"]["observedGeneration"]
+        spec = specs.get((meta["uid"], observed))
+        if spec is None or not any(_all_ready(body, spec, seen) for seen in _recent(history, sight.at - LAG[kind])):
+            versions = f"resourceVersion {sight.version} (generation {meta['generation']}, observed {observed})"
+            yield (
+                f"{kind} {meta['name']} says Ready at {versions}, and in the {LAG[kind]:g} s before not all of its pods "
+                f"were ready at once; now: {json.dumps([_brief(pod) for pod in pods.values()])}"
+            )
 
 
-def _generations(body: Object) -> set[int]:
-    """Those of which a status may speak now."""
-    observed = (body.get("status") or {}).get("observedGeneration", 0)
-    return {observed, body["metadata"]["generation"]}
+def _recent(history: list[tuple[float, list[Object]]], since: float) -> Iterator[list[Object]]:
+    """What pods there were at any time from `since` on, the latest first."""
+    for at, pods in reversed(history):
+        yield pods
+        if at <= since:
+            return
 
 
 def _claims_ready(body: Object) -> bool:

@@ -71,3 +71,11 @@ def test_a_new_spec_needs_pods_of_its_own() -> None:
     )
     assert not _judged(*told, (1.2, _owner("Swarm", 2, 3, True, observed=1)))
     assert _judged(*told, (1.2, _owner("Swarm", 2, 3, True, observed=2)))
+
+
+def test_pods_that_a_spec_between_took_away_are_seen_late_like_any() -> None:
+    suspended, resumed = _owner("Node", 2, 0, False), _owner("Node", 3, 0, True)
+    gone = {**_pod("h", "head", False), "metadata": {**_pod("h", "head", False)["metadata"], "deletionTimestamp": "x"}}
+    told = ((0.0, _pod("h", "head", True)), (1.0, suspended), (1.1, gone))
+    assert not _judged(*told, (1.2, resumed))
+    assert _judged(*told, (1.1 + LATE, resumed))
