@@ -78,8 +78,8 @@ def ungrounded(sights: list[Sight]) -> Iterator[str]:
         if spec is None or not any(_all_ready(body, spec, seen) for seen in _recent(history, sight.at - LAG[kind])):
             versions = f"resourceVersion {sight.version} (generation {meta['generation']}, observed {observed})"
             yield (
-                f"{kind} {meta['name']} says Ready at {versions}, and in the {LAG[kind]:g} s before not all of its pods "
-                f"were ready at once; now: {json.dumps([_brief(pod) for pod in pods.values()])}"
+                f"{kind} {meta['name']} says Ready at {versions}, and in the {LAG[kind]:g} s before not all of its "
+                f"pods were ready at once; now: {json.dumps([_brief(pod) for pod in pods.values()])}"
             )
 
 
