@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +19,14 @@ from typing import Any, Literal
 import psutil
 
 from kubeswarm_api import names
+from kubeswarm_api.reports import RoundReport
 from kubeswarm_workers.place import Place
 
 DEADLINE = 900.0
 #: Processes that may run such tests at once, what each has of offsets, and the step that keeps their ports apart.
 SLOTS, PLACES, STEP = 4, 5, 1000
+#: Mean |log-probability of learner - of engine| in float32, without a mistake in either.
+NOISE_FLOOR = 2e-5
 
 
 def _own_offsets() -> Iterator[int]:
@@ -171,3 +175,20 @@ def losses(process: Process) -> dict[int, str]:
     for entry in process.entries("round finished"):
         assert found.setdefault(entry["round"], entry["lossHex"]) == entry["lossHex"]
     return found
+
+
+def get(place: Place, path: str) -> bytes:
+    """What a trainer answers."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{place.port(names.TRAINER_PORT)}/{path}", timeout=10) as answer:
+        return answer.read()
+
+
+def sample(metrics: str, name: str) -> float:
+    """The value of one metric with one set of labels."""
+    [line] = [line for line in metrics.splitlines() if line.startswith(name + " ")]
+    return float(line.rpartition(" ")[2])
+
+
+def histories(place: Place) -> list[RoundReport]:
+    """What was measured, round by round."""
+    return [RoundReport.model_validate_json(line) for line in place.history.read_bytes().splitlines()]
