@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hack.building import building
 from hack.cluster.layout import REPOSITORY, Profile
-from hack.console import Problem, run, say, step
+from hack.console import Problem, run, step
 
 TOOLS = REPOSITORY / "hack" / "tools"
 COMMANDS = "k8s.io/kubernetes/cmd/"
@@ -141,7 +139,7 @@ def _ensure_program(cache: Path, module: Module, program: str) -> Path:
     path = cache / "bin" / f"{module.name}-{_version_key(module)}" / program
     if not path.exists():
         _require_go(TOOLS / module.name / "go.mod")
-        with _one_build_at_a_time(cache, module.name):
+        with building(cache, module.name):
             if not path.exists():
                 with step(f"building {program}"):
                     _build(module, program, path)
@@ -188,19 +186,6 @@ def _require_go(go_mod: Path) -> None:
     found = subprocess.run(["go", "version"], cwd=go_mod.parent, capture_output=True, text=True, check=False)
     if found.returncode != 0:
         raise Problem(f"{found.stderr.strip()}. {remedy}")
-
-
-@contextmanager
-def _one_build_at_a_time(cache: Path, module: str) -> Iterator[None]:
-    """Of one module: two commands at once would compile everything twice."""
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / f".{module}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting for another build of {module}")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def link_programs(programs: dict[str, Path], folder: Path) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import shutil
 from pathlib import Path
 
+from hack.building import building
 from hack.console import run, step
 from hack.images.buildah import Storage
 
@@ -64,7 +65,7 @@ RECIPE = hashlib.sha256(
 
 def ensure_bases(storage: Storage) -> dict[str, str]:
     """Make the two images unless they are there; returns their ids as the build arguments BASE and RUNTIME."""
-    with storage.building("base"):
+    with building(storage.cache / "images", "base"):
         return _bases(storage)
 
 

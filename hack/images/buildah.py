@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import ssl
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from hack.console import Problem, run, say
+from hack.console import Problem, run
 
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 UV_CACHE = "/var/cache/uv-of-the-machine"
@@ -37,19 +36,6 @@ class Storage:
     @property
     def root(self) -> Path:
         return self.cache / "containers"
-
-    @contextmanager
-    def building(self, name: str) -> Iterator[None]:
-        """One build of an image at a time, over all processes."""
-        folder = self.cache / "images"
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f".{name}.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say(f"waiting for another build of {name}")
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
     def build(self, dockerfile: Path, context: Path, tag: str, arguments: dict[str, str]) -> str:
         """Build a Dockerfile and return the image's id (the digest of its configuration, in hex).

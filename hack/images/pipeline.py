@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hack.building import building
 from hack.cluster.layout import REPOSITORY, Layout
 from hack.console import Problem, step
 from hack.images import containerd
@@ -53,7 +54,7 @@ def load_images(built: Sequence[Built], layout: Layout) -> None:
 
 
 def _build(name: str, image: Image, storage: Storage, bases: dict[str, str]) -> Built:
-    with storage.building(name):
+    with building(storage.cache / "images", name):
         context = image.context(storage.cache)
         arguments = {argument: bases[argument] for argument in image.bases}
         key = _key(image, context, arguments)
