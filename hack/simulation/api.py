@@ -18,6 +18,10 @@ Object = dict[str, Any]
 PARALLEL = 16
 
 
+class Expired(Problem):
+    """A watch can't begin with this resourceVersion: the server remembers nothing as old."""
+
+
 class Api:
     """Requests to one API server."""
 
@@ -56,26 +60,41 @@ class Api:
     ) -> None:
         """Watches a collection from now on until `seen` (event, monotonic time) says True. Raises Problem.
 
-        What `act` causes is seen.
+        What `act` causes is seen: as an object that is there, where the server remembers events only from later on.
         """
-        version = (await self.send("GET", f"{path}?limit=1"))["metadata"]["resourceVersion"]
+        version = await self.version(path)
         if act is not None:
             await act()
         try:
             async with asyncio.timeout(seconds):
-                async for event in self.events(path, version, seconds):
-                    if seen(event, time.monotonic()):
-                        return
+                while True:
+                    try:
+                        async for event in self.events(path, version, seconds):
+                            if seen(event, time.monotonic()):
+                                return
+                        raise Problem(f"the watch of {path} ended")
+                    except Expired:
+                        found = await self.send("GET", path)
+                    version = found["metadata"]["resourceVersion"]
+                    for each in found["items"]:
+                        if seen({"type": "ADDED", "object": each}, time.monotonic()):
+                            return
         except TimeoutError as error:
             raise Problem(f"waited {seconds:.0f} s for {path} in vain") from error
-        raise Problem(f"the watch of {path} ended")
+
+    async def version(self, path: str) -> str:
+        """The resourceVersion of a collection as it is now."""
+        return (await self.send("GET", f"{path}?limit=1"))["metadata"]["resourceVersion"]
 
     async def events(self, path: str, version: str, seconds: float = 3600) -> AsyncIterator[Object]:
-        """A watch of a collection from a resourceVersion on."""
+        """A watch of a collection from a resourceVersion on. Raises Expired."""
         query = f"?watch=true&resourceVersion={version}&timeoutSeconds={int(seconds)}"
         async with self._session.get(self._server + path + query) as response:
             async for line in response.content:
-                yield json.loads(line)
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise Expired(f"{path} from {version}: {event['object'].get('message')}")
+                yield event
 
 
 @asynccontextmanager

@@ -222,7 +222,10 @@ def test_some_namespaces_are_watched_and_others_left_alone(
         until(lambda each=each: cluster.get(each, "sts", "light-0-head"), 30, f"work in {each}")
     time.sleep(2)
     assert cluster.items(third, "swarmnodes,statefulsets,secrets") == []
-    assert "status" not in (cluster.get(third, "swarm", "light") or {})
+    left = cluster.get(third, "swarm", "light")
+    assert left is not None
+    assert [each["reason"] for each in left["status"]["conditions"]] == ["Pending"], "the API server's own word"
+    assert left["status"]["observedGeneration"] == 0
     cluster.kubectl("delete", "namespace", third, neighbour, "--wait=false")
 
 

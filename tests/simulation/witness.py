@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from hack.simulation.api import Api, Object
+from hack.simulation.api import Api, Expired, Object
 from tests.cluster.control_plane import SLOWNESS
 
 PATHS = ("/apis/kubeswarm.dev/v1alpha1/swarms", "/apis/kubeswarm.dev/v1alpha1/swarmnodes", "/api/v1/pods")
@@ -35,17 +35,20 @@ class Witness:
 
     async def watch(self) -> None:
         """From now on, for ever."""
-        versions = [(await self.api.send("GET", f"{path}?limit=1"))["metadata"]["resourceVersion"] for path in PATHS]
+        versions = [await self.api.version(path) for path in PATHS]
         self._tasks = [
             asyncio.create_task(self._follow(path, version)) for path, version in zip(PATHS, versions, strict=True)
         ]
 
     async def _follow(self, path: str, version: str) -> None:
         while True:  # a watch ends by itself after minutes
-            async for event in self.api.events(path, version):
-                body = event["object"]
-                version = body["metadata"]["resourceVersion"]
-                self.sights.append(Sight(time.monotonic(), int(version), event["type"] == "DELETED", body))
+            try:
+                async for event in self.api.events(path, version):
+                    body = event["object"]
+                    version = body["metadata"]["resourceVersion"]
+                    self.sights.append(Sight(time.monotonic(), int(version), event["type"] == "DELETED", body))
+            except Expired:  # of a server that has just begun, before anything was done
+                version = await self.api.version(path)
 
     def ungrounded(self, namespace: str) -> list[str]:
         """Where Ready was written as True without all pods that the spec of that generation wants having been ready."""
