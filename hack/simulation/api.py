@@ -16,10 +16,12 @@ from hack.console import Problem
 Object = dict[str, Any]
 #: Requests at a time.
 PARALLEL = 16
+#: Before a watch that was refused is begun again.
+RETRY_SECONDS = 0.2
 
 
-class Expired(Problem):
-    """A watch can't begin with this resourceVersion: the server remembers nothing as old."""
+class WatchRefused(Problem):
+    """The server gives no events from this resourceVersion on: it has only begun, or remembers nothing as old."""
 
 
 class Api:
@@ -73,7 +75,8 @@ class Api:
                             if seen(event, time.monotonic()):
                                 return
                         raise Problem(f"the watch of {path} ended")
-                    except Expired:
+                    except WatchRefused:
+                        await asyncio.sleep(RETRY_SECONDS)
                         found = await self.send("GET", path)
                     version = found["metadata"]["resourceVersion"]
                     for each in found["items"]:
@@ -87,13 +90,15 @@ class Api:
         return (await self.send("GET", f"{path}?limit=1"))["metadata"]["resourceVersion"]
 
     async def events(self, path: str, version: str, seconds: float = 3600) -> AsyncIterator[Object]:
-        """A watch of a collection from a resourceVersion on. Raises Expired."""
+        """A watch of a collection from a resourceVersion on. Raises WatchRefused."""
         query = f"?watch=true&resourceVersion={version}&timeoutSeconds={int(seconds)}"
         async with self._session.get(self._server + path + query) as response:
+            if response.status >= 400:
+                raise WatchRefused(f"{path} from {version}: {(await response.text())[:500]}")
             async for line in response.content:
                 event = json.loads(line)
                 if event["type"] == "ERROR":
-                    raise Expired(f"{path} from {version}: {event['object'].get('message')}")
+                    raise WatchRefused(f"{path} from {version}: {event['object'].get('message')}")
                 yield event
 
 

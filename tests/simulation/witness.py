@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from hack.simulation.api import Api, Expired, Object
+from hack.simulation.api import Api, Object, WatchRefused
 from tests.cluster.control_plane import SLOWNESS
 
 PATHS = ("/apis/kubeswarm.dev/v1alpha1/swarms", "/apis/kubeswarm.dev/v1alpha1/swarmnodes", "/api/v1/pods")
@@ -47,7 +47,7 @@ class Witness:
                     body = event["object"]
                     version = body["metadata"]["resourceVersion"]
                     self.sights.append(Sight(time.monotonic(), int(version), event["type"] == "DELETED", body))
-            except Expired:  # of a server that has just begun, before anything was done
+            except WatchRefused:  # of a server that has just begun, before anything was done
                 version = await self.api.version(path)
 
     def ungrounded(self, namespace: str) -> list[str]:
