@@ -62,25 +62,32 @@ class Api:
     ) -> None:
         """Watches a collection from now on until `seen` (event, monotonic time) says True. Raises Problem.
 
-        What `act` causes is seen: as an object that is there, where the server remembers events only from later on.
+        What `act` causes is seen. Where the server refuses to go on, what has become of the objects meanwhile is seen
+        in one event each.
         """
-        version = await self.version(path)
+        found = await self.send("GET", path)
         if act is not None:
             await act()
+        known = _by_uid(found)
         try:
             async with asyncio.timeout(seconds):
                 while True:
+                    version = found["metadata"]["resourceVersion"]
                     try:
                         async for event in self.events(path, version, seconds):
+                            known[event["object"]["metadata"]["uid"]] = event["object"]
                             if seen(event, time.monotonic()):
                                 return
                         raise Problem(f"the watch of {path} ended")
                     except WatchRefused:
                         await asyncio.sleep(RETRY_SECONDS)
-                        found = await self.send("GET", path)
-                    version = found["metadata"]["resourceVersion"]
-                    for each in found["items"]:
-                        if seen({"type": "ADDED", "object": each}, time.monotonic()):
+                    found = await self.send("GET", path)
+                    there = _by_uid(found)
+                    missed = [{"type": "DELETED", "object": each} for uid, each in known.items() if uid not in there]
+                    missed += [{"type": "MODIFIED", "object": each} for each in there.values()]
+                    known = there
+                    for event in missed:
+                        if seen(event, time.monotonic()):
                             return
         except TimeoutError as error:
             raise Problem(f"waited {seconds:.0f} s for {path} in vain") from error
@@ -100,6 +107,10 @@ class Api:
                 if event["type"] == "ERROR":
                     raise WatchRefused(f"{path} from {version}: {event['object'].get('message')}")
                 yield event
+
+
+def _by_uid(found: Object) -> dict[str, Object]:
+    return {each["metadata"]["uid"]: each for each in found["items"]}
 
 
 @asynccontextmanager

@@ -25,15 +25,19 @@ async def test_a_watch_that_the_server_can_not_begin_says_so(api: Api) -> None:
 
 
 async def test_what_a_refused_watch_would_have_told_is_seen_as_it_is(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def never(path: str) -> str:
-        return NEVER
+    whole, asked, seen = api.events, list[str](), list[tuple[str, str]]()
 
-    monkeypatch.setattr(api, "version", never)
-    seen: set[str] = set()
+    def refused_once(path: str, version: str, seconds: float) -> AsyncIterator[Object]:
+        asked.append(version)
+        return whole(path, NEVER if len(asked) == 1 else version, seconds)
 
     def see(event: Object, _now: float) -> bool:
-        seen.add(event["object"]["metadata"]["name"])
-        return "late" in seen
+        seen.append((event["type"], event["object"]["metadata"]["name"]))
+        return len(seen) >= len(before)
 
-    await api.follow(NAMESPACES, see, 20, lambda: api.send("POST", NAMESPACES, {"metadata": {"name": "late"}}))
-    assert {"late", "default"} <= seen
+    monkeypatch.setattr(api, "events", refused_once)
+    maps = "/api/v1/namespaces/default/configmaps"
+    await api.send("POST", maps, {"metadata": {"name": "early"}})
+    before = await api.items(maps)
+    await api.follow(maps, see, 20, lambda: api.send("DELETE", f"{maps}/early"))
+    assert seen[0] == ("DELETED", "early") and all(kind == "MODIFIED" for kind, _ in seen[1:])

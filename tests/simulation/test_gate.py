@@ -34,7 +34,7 @@ def exceeded(found: Measures) -> set[str]:
 async def _life(plane: Plane, start: Starter, namespace: str, module: str = "kubeswarm_operator") -> Measures:
     operator = start(module)
     async with connect(plane.layout) as api:
-        await provide_volumes(api, SWARMS)
+        await provide_volumes(api, SWARMS, namespace)  # those of a life before may still be going
         try:
             return await Life(plane, api, operator, namespace, SWARMS).measure()
         finally:
