@@ -75,7 +75,10 @@ class Api:
                     version = found["metadata"]["resourceVersion"]
                     try:
                         async for event in self.events(path, version, seconds):
-                            known[event["object"]["metadata"]["uid"]] = event["object"]
+                            uid = event["object"]["metadata"]["uid"]
+                            known[uid] = event["object"]
+                            if event["type"] == "DELETED":  # that was told, and is not missed
+                                del known[uid]
                             if seen(event, time.monotonic()):
                                 return
                         raise Problem(f"the watch of {path} ended")
