@@ -97,14 +97,15 @@ test-postgres: setup  ## The indexer on a real PostgreSQL server
 .PHONY: test-cluster
 test-cluster: setup  ## Admission and the operator against a real API server
 	$(MAKE) -C contracts node_modules/.package-lock.json  # anvil
-	$(SPREAD) tests/cluster
+	# its tests wait a good deal: three processes on two cores
+	$(SPREAD) -n 3 tests/cluster
 
 .PHONY: test-kubernetes-versions
 RELEASES ?= $(shell python3 -m hack.cluster releases)
 test-kubernetes-versions: setup  ## test-cluster on a control plane of each release; RELEASES=1.35 for one
 	$(MAKE) -C contracts node_modules/.package-lock.json  # anvil
 	failed=; for release in $(RELEASES); do \
-		KUBESWARM_KUBERNETES=$$release $(SPREAD) tests/cluster | tee $(BUILD)/kubernetes-$$release.log || failed=yes; done; \
+		KUBESWARM_KUBERNETES=$$release $(SPREAD) -n 3 tests/cluster | tee $(BUILD)/kubernetes-$$release.log || failed=yes; done; \
 	for release in $(RELEASES); do echo "$$release: $$(tail -n 1 $(BUILD)/kubernetes-$$release.log)"; done; [ -z "$$failed" ]
 
 .PHONY: test-simulation

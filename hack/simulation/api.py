@@ -18,6 +18,9 @@ Object = dict[str, Any]
 PARALLEL = 16
 #: Before a watch that was refused is begun again.
 RETRY_SECONDS = 0.2
+#: How often a request is sent that the server has no room for; it says how long to wait, a second mostly.
+ATTEMPTS = 20
+TOO_MANY_REQUESTS = 429
 
 
 class WatchRefused(Problem):
@@ -32,16 +35,27 @@ class Api:
         self._gate = asyncio.Semaphore(PARALLEL)
 
     async def send(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Object:
-        """One request's answer. Raises Problem with the server's words."""
+        """One request's answer. Raises Problem with the server's words.
+
+        A server that is overloaded, or has only begun to store a kind of object, refuses without having done anything,
+        and is asked again.
+        """
+        for _ in range(ATTEMPTS):
+            status, answer = await self._send(method, path, body, kind)
+            if status != TOO_MANY_REQUESTS:
+                break
+            await asyncio.sleep(answer.get("details", {}).get("retryAfterSeconds", 1))
+        if status >= 400 and not (method == "DELETE" and status == 404):
+            raise Problem(f"{method} {path}: {status} {json.dumps(answer)[:500]}")
+        return answer
+
+    async def _send(self, method: str, path: str, body: Any, kind: str) -> tuple[int, Object]:
         data = None if body is None else json.dumps(body)
         async with (
             self._gate,
             self._session.request(method, self._server + path, data=data, headers={"Content-Type": kind}) as response,
         ):
-            text = await response.text()
-            if response.status >= 400 and not (method == "DELETE" and response.status == 404):
-                raise Problem(f"{method} {path}: {response.status} {text[:500]}")
-            return json.loads(text)
+            return response.status, json.loads(await response.text())
 
     async def create(self, path: str, objects: Iterable[Object]) -> None:
         """Makes objects in the collections of their namespaces; `path` has {} for the namespace."""

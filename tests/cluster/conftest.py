@@ -16,13 +16,16 @@ import yaml
 from hack.cluster.binaries import asked_release
 from hack.cluster.settings import COUNTED
 from kubeswarm_operator.permissions import OWN_RULES, WATCHED_RULES, Rule
-from tests.cluster.control_plane import ROOT, ControlPlane, OperatorProcess, until
+from tests.cluster.control_plane import ROOT, ControlPlane, until
 from tests.cluster.manifests import POD, UNJUDGED, swarm
+from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.told import PROPERTY, Told
 from tests.cluster.worker import Worker
 
-#: Which of the two processes this is that the tests are spread over: their ports lie apart.
-HALF = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 2
+#: Which of how many processes this is that the tests are spread over: their ports lie apart.
+PART = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PARTS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+OPERATOR_PORTS = range(22000 + 900 * PART // PARTS, 22000 + 900 * (PART + 1) // PARTS)
 #: Long enough for a machine that is busy: an operator that loses it ends.
 LEASE = {"durationSeconds": 15, "renewSeconds": 2}
 SYSTEM = COUNTED
@@ -34,7 +37,8 @@ def cluster() -> Iterator[ControlPlane]:
     """The control plane, with the CRDs and the operator's service account in it."""
     state = Path(tempfile.mkdtemp(prefix="kubeswarm-control-plane-"))  # pytest's own may go while others run
     hack = [sys.executable, "-m", "hack.cluster"]
-    offset = 1000 + 100 * (2 * secrets.randbelow(50) + HALF)  # several sessions may run on one machine
+    # Several sessions may run on one machine.
+    offset = 1000 + 100 * (PARTS * secrets.randbelow(100 // PARTS) + PART)
     environment = {**os.environ, "KUBESWARM_STATE": str(state), "KUBESWARM_PORT_OFFSET": str(offset)}
     try:
         subprocess.run([*hack, "up", "--profile", "control-plane"], cwd=ROOT, env=environment, check=True)
@@ -112,7 +116,9 @@ def start(cluster: ControlPlane, operator_kubeconfig: Path, namespace: str, tmp_
         }
         path.write_text(yaml.safe_dump(settings))
         log = tmp_path / f"operator-{number}.log"
-        operator = OperatorProcess(kubeconfig, path, log, f"operator-{number}", 22000 + 450 * HALF + number % 450)
+        operator = OperatorProcess(
+            kubeconfig, path, log, f"operator-{number}", OPERATOR_PORTS[number % len(OPERATOR_PORTS)]
+        )
         running.append(operator)
         if leads:
             until(operator.leads, 30, f"operator leads; its log: {log.read_text()[-2000:]}")
@@ -120,7 +126,7 @@ def start(cluster: ControlPlane, operator_kubeconfig: Path, namespace: str, tmp_
 
     yield start
     for operator in running:
-        if operator.process.poll() is None:
+        if operator.runs():
             operator.kill()
 
 

@@ -1,18 +1,14 @@
 """A real control plane for tests: etcd, API server, controller manager, scheduler; no kubelet. And what talks to it."""
 
 import json
-import os
 import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
-from hack.cluster.settings import COUNTED
 from tests.cluster.reader import Reader
 
 ROOT = Path(__file__).parents[2]
@@ -146,53 +142,3 @@ class ControlPlane:
     def writes(self, user: str = "operator") -> list[dict[str, Any]]:
         """Its writes."""
         return [event for event in self.requests(user) if event["verb"] not in ("get", "list", "watch")]
-
-
-class OperatorProcess:
-    """One replica of the operator, as a process."""
-
-    def __init__(
-        self, kubeconfig: Path, config: Path, log: Path, name: str, port: int, module: str = "kubeswarm_operator"
-    ) -> None:
-        self._log = log
-        self.port = port
-        environment = {
-            **{name: value for name, value in os.environ.items() if name not in ("USER", "LOGNAME")},
-            "KUBECONFIG": str(kubeconfig),
-            "KUBESWARM_OPERATOR_CONFIG": str(config),
-            "KUBESWARM_OPERATOR_PORT": str(port),
-            "POD_NAMESPACE": COUNTED,
-            "POD_NAME": name,
-        }
-        command = [sys.executable, "-m", *module.split()]
-        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log.open("ab"))
-
-    def log(self) -> list[dict[str, Any]]:
-        """The log's lines."""
-        return [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
-
-    def leads(self) -> bool:
-        """Whether it has said that it leads."""
-        return any(line["message"] == "this replica leads" for line in self.log())
-
-    def get(self, path: str) -> str:
-        """What its endpoint answers; raises OSError if it doesn't, or not well."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
-            return response.read().decode()
-
-    def ready(self) -> bool:
-        """Whether its watches are open, whether it leads or not."""
-        try:
-            return self.get("/readyz") == "ok\n"
-        except OSError:
-            return False
-
-    def stop(self) -> int:
-        """Ends it as Kubernetes does; returns its exit code."""
-        self.process.terminate()
-        return self.process.wait(timeout=30)
-
-    def kill(self) -> None:
-        """Ends it as a crash does."""
-        self.process.kill()
-        self.process.wait(timeout=10)

@@ -48,7 +48,7 @@ def test_a_robbed_leader_ends_and_writes_no_more(cluster: ControlPlane, namespac
     until(lambda: cluster.get(namespace, "sts", "light-0-head"), 20, "its work")
     time.sleep(2)
     cluster.patch(SYSTEM, "lease", f"kubeswarm-{namespace}", {"spec": {"holderIdentity": "somebody-else"}})
-    assert first.process.wait(timeout=20) == 1
+    assert first.ended(20) == 1
     assert _lease(cluster, namespace)["holderIdentity"] == "somebody-else"
     written = len(cluster.writes())
     cluster.kubectl("-n", namespace, "scale", "swarm/light", "--replicas=2")

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.cluster.conftest import Starter
-from tests.cluster.control_plane import ControlPlane, OperatorProcess, until
+from tests.cluster.control_plane import ControlPlane, until
 from tests.cluster.manifests import merged, swarm
+from tests.cluster.operator_process import OperatorProcess
 
 BASE: dict[str, Any] = {
     "nodes": 2,

@@ -12,8 +12,9 @@ import yaml
 
 from kubeswarm_api.base import GROUP, VERSION
 from tests.cluster.conftest import SYSTEM, Starter
-from tests.cluster.control_plane import ROOT, ControlPlane, OperatorProcess, Refusal, until
+from tests.cluster.control_plane import ROOT, ControlPlane, Refusal, until
 from tests.cluster.manifests import POD, swarm
+from tests.cluster.operator_process import OperatorProcess
 
 #: A version of the API before ours; there was none yet.
 BEFORE = "v1alpha0"
@@ -138,7 +139,7 @@ def test_swarms_go_on_while_the_api_moves_from_one_version_to_another(
     _retire_before(cluster)
     _takes_a_change(cluster, namespace, 0.0004)
     assert cluster.get(namespace, "pod", POD) == pod, "nothing happened to its pod"
-    assert operator.process.poll() is None
+    assert operator.runs()
 
 
 def _takes_a_change(cluster: ControlPlane, namespace: str, rate: float) -> None:

@@ -9,8 +9,8 @@ from kubeswarm_api.names import INDEXER_PORT
 from tests.cluster.control_plane import until
 from tests.e2e.swarms import SYSTEM, Cluster, condition, gave, is_true, rounds_of, tiny_swarm
 
-#: More than are trained while the indexer is away.
-ROUNDS = 600
+#: More than are ever trained here.
+ROUNDS = 100_000
 ATTEST_SECONDS = 60
 
 
@@ -57,9 +57,12 @@ def test_an_indexer_that_is_away_is_said_and_its_log_goes_on_where_it_was(cluste
         assert gave("ChainSynced", "ChainUnreachable")(cluster.get("swarmnodes", "unlogged-0"))
     finally:
         cluster.kubectl("scale", "deployment/kubeswarm-indexer", "--replicas=1", "-n", SYSTEM)
-    cluster.wait("swarmnodes", "unlogged-0", is_true("ChainSynced"), 180)
-    status = cluster.wait("swarms", "unlogged", is_true("Complete"), 900)["status"]
-    assert status["attestedRounds"] == ROUNDS
-    node = cluster.get("swarmnodes", "unlogged-0")["status"]
-    told = cluster.run_log().rounds(status["swarmId"], node["nodeId"])
-    assert [each.uid for each in told] == [each.uid for each in cluster.attested("unlogged-0")]
+    node = cluster.wait("swarmnodes", "unlogged-0", is_true("ChainSynced"), 180)["status"]
+    attested = [each.uid for each in cluster.attested("unlogged-0")]
+    swarm_id = cluster.get("swarms", "unlogged")["status"]["swarmId"]
+
+    def told() -> list[str]:
+        return [each.uid for each in cluster.run_log().rounds(swarm_id, node["nodeId"])]
+
+    until(lambda: len(told()) >= len(attested), ATTEST_SECONDS, "what was attested while it was away, and before")
+    assert told()[: len(attested)] == attested

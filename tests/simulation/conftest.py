@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from hack.simulation.plane import Plane, control_plane, operator_account
-from tests.cluster.control_plane import OperatorProcess, until
+from tests.cluster.control_plane import until
+from tests.cluster.operator_process import OperatorProcess
 from tests.simulation.life import Starter
 
 _serial = itertools.count(1)

@@ -9,7 +9,8 @@ from hack.console import Problem
 from hack.simulation.api import Api, Object
 from hack.simulation.plane import OPERATOR, Plane
 from kubeswarm_api import metrics
-from tests.cluster.control_plane import SLOWNESS, OperatorProcess
+from tests.cluster.control_plane import SLOWNESS
+from tests.cluster.operator_process import OperatorProcess
 
 SWARMS, NODES = "/apis/kubeswarm.dev/v1alpha1/swarms", "/apis/kubeswarm.dev/v1alpha1/swarmnodes"
 NAMESPACED = "/apis/kubeswarm.dev/v1alpha1/namespaces/{}/swarms"

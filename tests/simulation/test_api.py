@@ -1,13 +1,17 @@
 """Watches of the administrator's client."""
 
+import json
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 
 from hack.simulation.api import Api, Object, WatchRefused, connect
-from hack.simulation.plane import Plane
+from hack.simulation.plane import Plane, operator_account
+from tests.simulation.proxy import Fault, Proxy
 
 NAMESPACES = "/api/v1/namespaces"
+SWARMS = "/apis/kubeswarm.dev/v1alpha1/swarms"
 #: A resourceVersion that the server can make nothing of.
 NEVER = "never"
 
@@ -41,3 +45,16 @@ async def test_what_a_refused_watch_would_have_told_is_seen_as_it_is(api: Api, m
     before = await api.items(maps)
     await api.follow(maps, see, 20, lambda: api.send("DELETE", f"{maps}/early"))
     assert seen[0] == ("DELETED", "early") and all(kind == "MODIFIED" for kind, _ in seen[1:])
+
+
+async def test_a_server_without_room_is_asked_again(plane: Plane) -> None:
+    token = json.loads(operator_account(plane).read_text())["users"][0]["user"]["token"]
+    proxy = Proxy(plane.layout)
+    await proxy.start()
+    try:
+        await proxy.plant(Fault.OVERLOAD, 2)
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
+            assert (await Api(session, proxy.url).send("GET", SWARMS))["kind"] == "SwarmList"
+        assert proxy.met[Fault.OVERLOAD] == 2
+    finally:
+        await proxy.stop()

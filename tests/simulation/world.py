@@ -12,7 +12,7 @@ import yaml
 
 from hack.simulation.api import Api, Object, connect
 from hack.simulation.plane import Plane, operator_account, provide_volumes, recycle_volumes, remove_volumes
-from tests.cluster.control_plane import OperatorProcess
+from tests.cluster.operator_process import OperatorProcess
 from tests.simulation.background import Background
 from tests.simulation.proxy import Fault, Proxy, point_at
 from tests.simulation.wanted import Objects
@@ -44,7 +44,7 @@ class World:
     # --- the operator ----------------------------------------------------------------------------------------
     def keep_running(self) -> None:
         """Starts an operator where none runs, as a kubelet does."""
-        if self._operator is None or self._operator.process.poll() is not None:
+        if self._operator is None or not self._operator.runs():
             self.starts += 1
             name, log = f"operator-{self.starts}", self._folder / "operator.log"
             kubeconfig, config = self._folder / "kubeconfig", self._folder / "operator.yaml"
