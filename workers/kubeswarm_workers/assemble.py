@@ -26,6 +26,7 @@ from kubeswarm_workers.rollout.pool import Pool
 from kubeswarm_workers.round import Collected
 from kubeswarm_workers.text import Text
 from kubeswarm_workers.trainer import AHEAD, Trainer
+from kubeswarm_workers.weights import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +70,10 @@ def assemble(
 
     pool = Pool(spec, configuration.engines(config), report.waiting, stopping, wanted)
     stack.callback(pool.close)
-    node = Node(config, environment, text, learner, pool, spec.context, report, {}, probe, notary, exchange, stopping)
-    node.refresh_digests(changed_only=False)
+    policy = Snapshot(learner.policy.packed)
+    node = Node(
+        config, environment, text, learner, pool, spec.context, report, policy, probe, notary, exchange, stopping
+    )
     return Trainer(node, place, base, progress, ahead)
 
 

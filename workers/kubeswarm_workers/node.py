@@ -16,7 +16,7 @@ from kubeswarm_workers.report import Report
 from kubeswarm_workers.rollout.pool import Pool, Weights
 from kubeswarm_workers.rollout.sampling import EngineSpec
 from kubeswarm_workers.text import Text
-from kubeswarm_workers.weights import frozen, policy_digest
+from kubeswarm_workers.weights import Snapshot
 
 log = logging.getLogger(__name__)
 NO_ADDRESS: Address = "0x" + "00" * 20
@@ -36,7 +36,7 @@ HELD_OUT_SAMPLES = 4
 class Node:
     """One participant's parts.
 
-    `context`: tokens of a prompt with its completion at most. `digests`: of each tensor of the policy as it is now.
+    `context`: tokens of a prompt with its completion at most. `policy`: the learner's, after its last update.
     """
 
     config: NodeConfig
@@ -46,7 +46,7 @@ class Node:
     pool: Pool
     context: int
     report: Report
-    digests: dict[str, bytes]
+    policy: Snapshot
     probe: tuple[int, ...]
     notary: Notary | None
     exchange: Exchange | None
@@ -68,26 +68,16 @@ class Node:
         self.learner.set_learning_rate(config.training.algorithm.learning_rate)
         self.pool.resize(configuration.engines(config))
 
-    def model_digest(self) -> bytes:
-        """The digest of the policy."""
-        return policy_digest(self.digests)
-
-    def refresh_digests(self, changed_only: bool) -> None:
-        """Takes the digests of the learner's tensors again, after a change of them."""
-        self.digests |= {tensor.name: tensor.digest() for tensor in self.learner.policy.packed(changed_only)}
-
     def sync(self) -> None:
         """Brings the engines to the learner's policy, with proof. Raises what Pool.sync does."""
         self.pool.sync(self.weights())
 
     def weights(self) -> Weights:
         """The learner's policy as it is now, for the engines."""
-        policy = self.learner.policy
         probe = list(self.probe)
-        tolerance = PROBE_TOLERANCE[str(policy.dtype).removeprefix("torch.")]
-        # Where rollouts are sampled beside an update, an engine may be replaced when the learner has moved on.
-        pack = frozen(policy.packed) if self.config.training.asynchronous.max_staleness else policy.packed
-        return Weights(self.model_digest(), pack, probe, self.learner.sequence_logprobs(probe), tolerance)
+        tolerance = PROBE_TOLERANCE[str(self.learner.policy.dtype).removeprefix("torch.")]
+        snapshot = self.policy
+        return Weights(snapshot.digest, snapshot.tensors, probe, self.learner.sequence_logprobs(probe), tolerance)
 
 
 def engine_spec(config: NodeConfig, learner: Learner) -> EngineSpec:

@@ -19,7 +19,7 @@ from kubeswarm_workers.learn.model import resolve
 from kubeswarm_workers.learn.start import new_learner
 from kubeswarm_workers.learn.step import Learner
 from kubeswarm_workers.round import learn
-from kubeswarm_workers.weights import policy_digest
+from kubeswarm_workers.weights import digests_of, policy_digest
 
 log = logging.getLogger(__name__)
 
@@ -105,4 +105,4 @@ def _replay_one(learner: Learner, batch: StoredRound, spool: Path) -> Replayed:
 
 def digest_of(learner: Learner) -> Digest:
     """The digest of a learner's policy."""
-    return to_hex(policy_digest({tensor.name: tensor.digest() for tensor in learner.policy.packed(False)}))
+    return to_hex(policy_digest(digests_of(learner.policy.packed(False))))

@@ -24,6 +24,7 @@ from kubeswarm_workers.rollout.pool import Switch
 from kubeswarm_workers.stopping import Stopped
 from kubeswarm_workers.tally import Tally
 from kubeswarm_workers.turns import play as play_episodes
+from kubeswarm_workers.weights import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +156,7 @@ def play(node: Node, before: Progress, collected: Collected) -> Played:
     Raises Stopped before the update has begun, never after: then `before` still holds for model and optimiser.
     """
     batch, seconds = collected.batch, dict(collected.seconds)
-    model_before = to_hex(node.model_digest())
+    model_before = to_hex(node.policy.digest)
     with node.report.timed("exchange", seconds):
         taken = _take(node, before.reading, batch.round)
     if node.stopping():
@@ -163,7 +164,7 @@ def play(node: Node, before: Progress, collected: Collected) -> Played:
 
     with node.report.timed("update", seconds):
         update = learn(node.learner, batch.round, batch.groups, taken.groups)
-        node.refresh_digests(changed_only=True)
+        node.policy = Snapshot(node.learner.policy.packed, node.policy)
     own, external = _completions(batch.groups), _completions(taken.groups)
     samples = before.samples.learn(own, external, update.filtered)
     record = _record(node, before.record, batch, model_before)
@@ -245,7 +246,7 @@ def _record(node: Node, previous: RoundRecord | None, batch: RolloutBatch, model
         previous=to_hex(previous.digest()) if previous else NO_DIGEST,
         config=to_hex(node.config.config_digest()),
         model_before=model_before,
-        model_after=to_hex(node.model_digest()),
+        model_after=to_hex(node.policy.digest),
         rollouts_root=to_hex(batch.root()),
         samples=len(completions),
         reward=round(REWARD_SCALE * mean),

@@ -55,7 +55,8 @@ class Trainer:
         Stopped between rounds or before an update counts, with every finished round on the disk.
         """
         node, training = self._node, self._node.config.training
-        self._sync({})
+        with node.report.timed("sync", {}):
+            self._sync()
         node.report.update(phase=Phase.TRAINING)
         held_out = node.environment.held_out() if training.evaluation.items else []
         self._measure(held_out, {})
@@ -72,7 +73,7 @@ class Trainer:
     def _play(self, beside: Executor) -> None:
         """One round, and with a staleness the rollouts of the next."""
         node, number = self._node, self._progress.round + 1
-        model = to_hex(node.model_digest())
+        model = to_hex(node.policy.digest)
         collected = self._ahead
         if collected is None:
             collected = collect(node, number, model, self._progress.means)
@@ -95,9 +96,12 @@ class Trainer:
                 self._ahead = later.result()
             self._admit(self._ahead)
         self._show_samples()
+        # The engines load while the round is written.
+        syncing = beside.submit(self._sync) if later is None or switch is None else None
         self._write(played)
-        if later is None or switch is None:
-            self._sync(played.seconds)
+        if syncing is not None:
+            with node.report.timed("sync", played.seconds):
+                syncing.result()
         self._node.report.show_wait(played.seconds)
         self._log(played)
         with self._on_volume("the history"):
@@ -142,8 +146,8 @@ class Trainer:
                 "storage.keep); it goes on after its newest checkpoint, which is whole"
             ) from error
 
-    def _sync(self, seconds: dict[str, float]) -> None:
-        with self._node.report.timed("sync", seconds), self._counting(syncs=1):
+    def _sync(self) -> None:
+        with self._counting(syncs=1):
             self._node.sync()
 
     @contextlib.contextmanager

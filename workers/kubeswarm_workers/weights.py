@@ -1,8 +1,10 @@
 """Weights as they travel from the learner to the engines, and the digest that both must agree on."""
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,8 +32,9 @@ class Packed:
         return cls(name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), flat)
 
     def unpack(self) -> torch.Tensor:
-        """The tensor, over a copy of the bytes (what comes from the object store is read-only)."""
-        return torch.from_numpy(self.data.copy()).view(getattr(torch, self.dtype)).view(self.shape)
+        """The tensor over these bytes, to be read alone: they may be the object store's."""
+        with warnings.catch_warnings(action="ignore"):  # torch has no read-only tensors, and says so
+            return torch.from_numpy(self.data).view(getattr(torch, self.dtype)).view(self.shape)
 
     def digest(self) -> bytes:
         """SHA-256 of name, type, shape and bytes."""
@@ -41,18 +44,43 @@ class Packed:
         return hasher.digest()
 
 
-def frozen(pack: Callable[[bool], Iterator[Packed]]) -> Callable[[bool], Iterator[Packed]]:
-    """What `pack(changed_only)` gives now, whatever becomes of the policy: an engine that is replaced while an update
-    is computed needs the weights before it. Costs a copy of the tensors that updates touch; the others are shared.
+class Snapshot:
+    """A policy's weights at one moment, ready to travel, and their digests: whatever becomes of the policy.
+
+    What updates touch is kept, which takes the memory of these tensors; the rest stays where the policy has it.
     """
-    touched = {each.name: replace(each, data=each.data.copy()) for each in pack(True)}
 
-    def again(changed_only: bool) -> Iterator[Packed]:
+    def __init__(self, pack: Callable[[bool], Iterator[Packed]], before: "Snapshot | None" = None) -> None:
+        """`pack(changed_only)`: the tensors as they are now; those that updates touch are copies.
+
+        `before`: one of the same policy, whose digests of what no update touches still hold.
+        """
+        self._pack = pack
+        self._touched = {each.name: each for each in pack(True)}
+        if before is None:
+            self._digests = digests_of(self.tensors(changed_only=False))
+        else:
+            self._digests = before._digests | digests_of(self._touched.values())
+
+    @property
+    def digest(self) -> bytes:
+        """That of the whole policy."""
+        return policy_digest(self._digests)
+
+    def tensors(self, changed_only: bool) -> Iterator[Packed]:
+        """All of them, or what updates touch."""
         if changed_only:
-            return iter(touched.values())
-        return (touched.get(each.name, each) for each in pack(False))
+            return iter(self._touched.values())
+        return (self._touched.get(each.name, each) for each in self._pack(False))
 
-    return again
+
+def digests_of(tensors: Iterable[Packed]) -> dict[str, bytes]:
+    """The digests of tensors by their names, computed on as many threads as torch has."""
+    digests: dict[str, bytes] = {}
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        for chunk in chunks(tensors):
+            digests |= zip((each.name for each in chunk), threads.map(Packed.digest, chunk), strict=True)
+    return digests
 
 
 def policy_digest(digests: Mapping[str, bytes]) -> bytes:

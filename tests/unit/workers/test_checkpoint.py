@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from kubeswarm_workers.learn.batch import Row, Sample
 from kubeswarm_workers.learn.export import export, exported_round
 from kubeswarm_workers.learn.model import Policy
 from kubeswarm_workers.learn.step import Learner
-from kubeswarm_workers.weights import Packed, frozen, policy_digest
+from kubeswarm_workers.weights import Packed, Snapshot, digests_of, policy_digest
 
 
 def tensors(value: float) -> dict[str, dict[str, torch.Tensor]]:
@@ -146,7 +145,7 @@ def test_a_restored_learner_goes_on_bit_for_bit(tiny_model: Path, tmp_path: Path
         return Learner(Policy(tiny_model, lora, seed=3), Algorithm(), Rollout())
 
     def digest(of: Learner) -> bytes:
-        return policy_digest({each.name: each.digest() for each in of.policy.packed(False)})
+        return Snapshot(of.policy.packed).digest
 
     first = learner()
     first.update(rows(), 1)
@@ -165,17 +164,17 @@ def test_a_restored_learner_goes_on_bit_for_bit(tiny_model: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("lora", [None, Lora(rank=4, alpha=8)])
-def test_frozen_weights_stay_while_the_policy_is_updated(tiny_model: Path, lora: Lora | None) -> None:
+def test_a_snapshot_stays_while_the_policy_is_updated(tiny_model: Path, lora: Lora | None) -> None:
     learner = Learner(Policy(tiny_model, lora, seed=3), Algorithm(), Rollout())
-
-    def digests(pack: Callable[[bool], Iterator[Packed]], changed_only: bool) -> dict[str, bytes]:
-        return {each.name: each.digest() for each in pack(changed_only)}
-
-    before = {changed_only: digests(learner.policy.packed, changed_only) for changed_only in (False, True)}
-    pack = frozen(learner.policy.packed)
+    before = Snapshot(learner.policy.packed)
+    kept = {changed_only: digests_of(before.tensors(changed_only)) for changed_only in (False, True)}
+    assert policy_digest(kept[False]) == before.digest
     learner.update(rows(), 1)
     for changed_only in (False, True):
-        assert digests(pack, changed_only) == before[changed_only] != digests(learner.policy.packed, changed_only)
+        assert digests_of(before.tensors(changed_only)) == kept[changed_only]
+        assert digests_of(learner.policy.packed(changed_only)) != kept[changed_only]
+    after = Snapshot(learner.policy.packed, before)
+    assert after.digest == policy_digest(digests_of(learner.policy.packed(False))) != before.digest
 
 
 def test_the_exported_model_is_the_digested_policy(tiny_model: Path, tmp_path: Path) -> None:
@@ -183,11 +182,11 @@ def test_the_exported_model_is_the_digested_policy(tiny_model: Path, tmp_path: P
     learner = Learner(policy, Algorithm(), Rollout())
     for _ in range(3):
         learner.update(rows(), 1)
-    expected = {each.name: each.digest() for each in policy.packed(False)}
+    expected = digests_of(policy.packed(False))
     export(policy, tiny_model, tmp_path / "model", 3)
     saved = load_file(tmp_path / "model" / "model.safetensors")
     assert {name: Packed.pack(name, value).digest() for name, value in saved.items()} == expected
     assert exported_round(tmp_path / "model") == 3
     assert json.loads((tmp_path / "model" / "config.json").read_text())["model_type"] == "qwen3"
     again = Policy(tmp_path / "model", None, seed=0)
-    assert {each.name: each.digest() for each in again.packed(False)} == expected
+    assert digests_of(again.packed(False)) == expected

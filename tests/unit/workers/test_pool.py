@@ -28,7 +28,7 @@ from kubeswarm_workers.rollout.engine import Engine
 from kubeswarm_workers.rollout.engines import EnginesFailed
 from kubeswarm_workers.rollout.pool import Pool, Switch, Weights, WeightsDiffer
 from kubeswarm_workers.rollout.sampling import EngineSpec, Request, Sampled, shares
-from kubeswarm_workers.weights import Packed, frozen, policy_digest
+from kubeswarm_workers.weights import Packed, Snapshot
 from tests.unit.workers import trainers
 
 PROMPT = tuple(range(5, 45))
@@ -99,8 +99,9 @@ def spec(model: Path) -> EngineSpec:
 
 
 def weights(learner: Learner) -> Weights:
-    digest = policy_digest({each.name: each.digest() for each in learner.policy.packed(False)})
-    return Weights(digest, learner.policy.packed, list(PROMPT), learner.sequence_logprobs(PROMPT), 1e-3)
+    """The learner's policy as it is now, whatever it learns after."""
+    now = Snapshot(learner.policy.packed)
+    return Weights(now.digest, now.tensors, list(PROMPT), learner.sequence_logprobs(PROMPT), 1e-3)
 
 
 def train(learner: Learner) -> None:
@@ -244,11 +245,6 @@ def test_a_round_goes_on_with_the_engines_that_are_left(ray_cluster: None, tiny_
             ray.kill(occupant)
 
 
-def kept(learner: Learner) -> Weights:
-    """The learner's policy as it is now, whatever it learns after."""
-    return replace(weights(learner), pack=frozen(learner.policy.packed))
-
-
 def logprobs(learner: Learner, request: Request, sampled: Sampled) -> list[float]:
     with torch.no_grad():
         return learner.sequence_logprobs([*request.prompt, *sampled.tokens])[len(request.prompt) - 1 :]
@@ -267,13 +263,13 @@ def test_an_update_in_flight_changes_completions_from_a_fixed_token_on(
     """Each token's log-probability is that of the policy that sampled it, and a death on the way changes nothing."""
     pool = make(tiny_model, 2)
     try:
-        old = kept(learner)
+        old = weights(learner)
         pool.sync(old)
         plain = pool.generate(REQUESTS)
         untrained = Learner(Policy(tiny_model, None, seed=0), Algorithm(), Rollout())
         for _ in range(3):
             train(learner)
-        new = kept(learner)
+        new = weights(learner)
         switched = pool.generate(REQUESTS, Switch(PASSES, lambda: new))
         assert pool.mismatches == 0
         stale: list[float] = []
@@ -312,10 +308,10 @@ def test_what_was_computed_before_an_update_in_flight_may_not_be_used_after_it(
     monkeypatch.setattr(engines_module, "MAX_LOSSES", 1)
     pool = make(tiny_model, 1, Remembering)
     try:
-        pool.sync(kept(learner))
+        pool.sync(weights(learner))
         for _ in range(5):
             train(learner)
-        new = kept(learner)
+        new = weights(learner)
         with pytest.raises(EnginesFailed, match="the prefix cache is of other weights"):
             pool.generate(REQUESTS, Switch(PASSES, lambda: new))
         assert pool.mismatches == 1

@@ -138,15 +138,17 @@ class Policy:
     def tensors(self) -> Iterator[tuple[str, bool, Tensor]]:
         """All weights as (name, changed by updates, value) in the engines' type; adapters are merged in.
 
-        Names are those of the checkpoint format; of weights that are tied there is one.
+        Names are those of the checkpoint format; of weights that are tied there is one. What updates change is copied.
         """
         for name, parameter in self._base_parameters():
             layer = self._adapted.get(name)
             if layer is None:
-                yield name, self.lora is None, parameter.detach().to(self.dtype)
+                changed = self.lora is None
+                yield name, changed, parameter.detach().to(self.dtype, copy=changed)
             else:
                 with torch.no_grad():
-                    merged = parameter.detach().float() + layer.get_delta_weight(ADAPTER)
+                    up, down = layer.lora_B[ADAPTER].weight, layer.lora_A[ADAPTER].weight
+                    merged = torch.addmm(parameter.float(), up, down, alpha=layer.scaling[ADAPTER])
                 yield name, True, merged.to(self.dtype)
 
     def packed(self, changed_only: bool) -> Iterator[Packed]:

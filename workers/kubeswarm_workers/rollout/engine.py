@@ -157,10 +157,11 @@ class Engine:
 
         *prompt, last = tokens
         through_cache = SamplingParams(temperature=1.0, max_tokens=1, logprobs=1, logprob_token_ids=[last], seed=0)
-        [output] = self._llm.generate([{"prompt_token_ids": prompt}], [through_cache], use_tqdm=False)
-        cached = float(output.outputs[0].logprobs[0][last].logprob)
         afresh = SamplingParams(temperature=1.0, max_tokens=1, prompt_logprobs=0, seed=0)
-        [output] = self._llm.generate([{"prompt_token_ids": tokens}], [afresh], use_tqdm=False)
+        # In one pass, the first of them before the other has left anything in the cache.
+        prompts = [{"prompt_token_ids": prompt}, {"prompt_token_ids": tokens}]
+        found, output = self._llm.generate(prompts, [through_cache, afresh], use_tqdm=False)
+        cached = float(found.outputs[0].logprobs[0][last].logprob)
         assert output.prompt_logprobs is not None
         fresh = [
             float(entry[token].logprob)

@@ -16,7 +16,7 @@ from vllm.distributed.weight_transfer.base import (
 from vllm.distributed.weight_transfer.factory import WeightTransferEngineFactory
 from vllm.model_executor.model_loader.reload.layerwise import finalize_layerwise_reload, initialize_layerwise_reload
 
-from kubeswarm_workers.weights import Packed, policy_digest
+from kubeswarm_workers.weights import Packed, digests_of, policy_digest
 
 BACKEND = "kubeswarm"
 
@@ -64,7 +64,7 @@ class ObjectStoreTransfer(WeightTransferEngine[Nothing, Message]):
                 (tensor.name, tensor.unpack()) for tensor in update_info.tensors
             ]
         )
-        self._digests |= {tensor.name: tensor.digest() for tensor in update_info.tensors}
+        self._digests |= digests_of(update_info.tensors)
 
     def finish_weight_update(self) -> None:
         """Puts the layers in place; those of which nothing came keep what they had."""
