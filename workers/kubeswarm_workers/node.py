@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from kubeswarm_api.changes import changed_fields
@@ -52,6 +53,7 @@ class Node:
     exchange: Exchange | None
     stopping: Callable[[], bool]
     refused: Counter[str] = field(default_factory=Counter)  # what the exchange had refused when it was last asked
+    _probing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "probe"))
 
     @property
     def node_id(self) -> Address:
@@ -73,11 +75,11 @@ class Node:
         self.pool.sync(self.weights())
 
     def weights(self) -> Weights:
-        """The learner's policy as it is now, for the engines."""
+        """The learner's policy as it is now, for the engines. No update may begin before they have it."""
         probe = list(self.probe)
         tolerance = PROBE_TOLERANCE[str(self.learner.policy.dtype).removeprefix("torch.")]
-        snapshot = self.policy
-        return Weights(snapshot.digest, snapshot.tensors, probe, self.learner.sequence_logprobs(probe), tolerance)
+        logprobs = self._probing.submit(self.learner.sequence_logprobs, probe)
+        return Weights(self.policy.digest, self.policy.tensors, probe, logprobs.result, tolerance)
 
 
 def engine_spec(config: NodeConfig, learner: Learner) -> EngineSpec:

@@ -101,7 +101,8 @@ def spec(model: Path) -> EngineSpec:
 def weights(learner: Learner) -> Weights:
     """The learner's policy as it is now, whatever it learns after."""
     now = Snapshot(learner.policy.packed)
-    return Weights(now.digest, now.tensors, list(PROMPT), learner.sequence_logprobs(PROMPT), 1e-3)
+    logprobs = learner.sequence_logprobs(PROMPT)
+    return Weights(now.digest, now.tensors, list(PROMPT), lambda: logprobs, 1e-3)
 
 
 def train(learner: Learner) -> None:

@@ -26,12 +26,12 @@ class WeightsDiffer(Exception):
 @dataclass(frozen=True)
 class Weights:
     """The learner's policy: its digest; `pack(changed_only)`; and a sequence with its log-probabilities, which the
-    engines must find too, to `tolerance` in the mean."""
+    engines must find too, to `tolerance` in the mean. They may still be computed while the tensors are on their way."""
 
     digest: bytes
     pack: Callable[[bool], Iterator[Packed]]
     probe_tokens: list[int]
-    probe_logprobs: list[float]
+    probe_logprobs: Callable[[], Sequence[float]]
     tolerance: float
 
     def difference(self, digest: bytes, probe: tuple[Sequence[float], float]) -> str | None:
@@ -43,7 +43,7 @@ class Weights:
         fresh, cached = probe
         if digest != self.digest:
             return f"it holds the policy {digest.hex()[:16]}, the learner {self.digest.hex()[:16]}"
-        gaps = [abs(ours - theirs) for ours, theirs in zip(self.probe_logprobs, fresh, strict=True)]
+        gaps = [abs(ours - theirs) for ours, theirs in zip(self.probe_logprobs(), fresh, strict=True)]
         gap = sum(gaps) / len(gaps)
         if not gap <= self.tolerance:
             return f"log-probabilities of the probe are off by {gap:.3g} in the mean, at most {self.tolerance:g}"
