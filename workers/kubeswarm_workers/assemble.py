@@ -31,7 +31,7 @@ from kubeswarm_workers.weights import Snapshot
 log = logging.getLogger(__name__)
 
 #: Tokens of the sequence whose log-probabilities learner and engines compare after each transfer.
-PROBE_TOKENS = 128
+PROBE_TOKENS = 64
 
 
 def assemble(

@@ -56,11 +56,18 @@ class Snapshot:
         `before`: one of the same policy, whose digests of what no update touches still hold.
         """
         self._pack = pack
-        self._touched = {each.name: each for each in pack(True)}
+        self._touched: dict[str, Packed] = {}
+        digests = digests_of(self._keep(pack(True)))
         if before is None:
-            self._digests = digests_of(self.tensors(changed_only=False))
+            untouched = digests_of(each for each in pack(False) if each.name not in self._touched)
         else:
-            self._digests = before._digests | digests_of(self._touched.values())
+            untouched = before._digests
+        self._digests = untouched | digests
+
+    def _keep(self, tensors: Iterator[Packed]) -> Iterator[Packed]:
+        for each in tensors:
+            self._touched[each.name] = each
+            yield each
 
     @property
     def digest(self) -> bytes:
@@ -75,12 +82,10 @@ class Snapshot:
 
 
 def digests_of(tensors: Iterable[Packed]) -> dict[str, bytes]:
-    """The digests of tensors by their names, computed on as many threads as torch has."""
-    digests: dict[str, bytes] = {}
+    """The digests of tensors by their names, on as many threads as torch has, while the next ones are still made."""
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-        for chunk in chunks(tensors):
-            digests |= zip((each.name for each in chunk), threads.map(Packed.digest, chunk), strict=True)
-    return digests
+        found = {each.name: threads.submit(each.digest) for each in tensors}
+    return {name: each.result() for name, each in found.items()}
 
 
 def policy_digest(digests: Mapping[str, bytes]) -> bytes:

@@ -100,7 +100,9 @@ class Learner:
         self.rollout = rollout
         self.choices = algorithm.choices()
         self.set_learning_rate(algorithm.learning_rate)
-        self.optimizer = torch.optim.AdamW(policy.trainable().values(), lr=self.peak, betas=BETAS, weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(
+            policy.trainable().values(), lr=self.peak, betas=BETAS, weight_decay=0.0, fused=True
+        )
         if algorithm.gradient_checkpointing:
             policy.save_memory()
 

@@ -3,6 +3,7 @@
 Registered under BACKEND when this module is imported, which the engine's process does before it makes the engine.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,12 +60,14 @@ class ObjectStoreTransfer(WeightTransferEngine[Nothing, Message]):
 
     def receive_weights(self, update_info: Message) -> None:
         """Loads a message's tensors. Raises if the model knows no tensor of that name."""
-        self.model.load_weights(
-            [  # pyright: ignore[reportCallIssue]
-                (tensor.name, tensor.unpack()) for tensor in update_info.tensors
-            ]
-        )
-        self._digests |= digests_of(update_info.tensors)
+        with ThreadPoolExecutor(1) as beside:
+            digests = beside.submit(digests_of, update_info.tensors)
+            self.model.load_weights(
+                [  # pyright: ignore[reportCallIssue]
+                    (tensor.name, tensor.unpack()) for tensor in update_info.tensors
+                ]
+            )
+            self._digests |= digests.result()
 
     def finish_weight_update(self) -> None:
         """Puts the layers in place; those of which nothing came keep what they had."""
