@@ -83,7 +83,7 @@ tests/chain/eas/node_modules/.package-lock.json: tests/chain/eas/package-lock.js
 	touch $@
 
 .PHONY: test-long
-test-long: setup test-postgres  ## What takes too long for make test: campaigns, symbolic tests, Slither, 20 kills, geth
+test-long: setup test-postgres  ## What takes too long for make test: campaigns, symbolic tests, Slither, 20 kills, geth, an hour without a chain
 	$(MAKE) -C contracts campaign coverage slither symbolic
 	KUBESWARM_EXAMPLES=200 $(PYTEST) tests/chain/test_differential.py
 	$(PYTEST) tests/long

@@ -122,6 +122,8 @@ class Attestor:
     def _pass(self, flush: bool) -> bool:
         """Returns whether something was sent, so that it is worth looking again at once."""
         self._spool.advance()
+        # Before the chain is asked: it must grow while no answer comes.
+        self.metrics.gauge(names.PENDING_SECONDS).set(self._spool.age(self.report.attested_rounds + 1))
         if self._view is None or time.monotonic() - self._view.at >= self._pace.chain:
             self._look()
         if self._due(flush) is None:
@@ -138,7 +140,6 @@ class Attestor:
         assert self._view is not None
         next_round, last = self._view.next_round, self._spool.last
         age = self._spool.age(next_round)
-        self.metrics.gauge(names.PENDING_SECONDS).set(age)
         finished = last >= self._config.training.rounds
         choice = decide(next_round, last, age, self._config.attest, flush or finished, MAX_ROUNDS)
         return choice if isinstance(choice, Attest) else None
