@@ -18,6 +18,7 @@ LIMITS = {
     "rollout_at_1000": 30,
     "rotate_key": 80_000,
     "prove_round": 45_000,
+    "prove_rollout": 45_000,
     "claim_first": 80_000,
     "claim_repeat": 40_000,
     "register": None,

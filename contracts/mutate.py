@@ -36,7 +36,7 @@ NEAREST = {
     "RoundResolver": "{RoundResolver,Proofs}",
     "SwarmRegistry": "{SwarmRegistry,Budget}",
     "Treasury": "{Treasury,Settlement,Budget}",
-    "Trees": "Proofs",
+    "Trees": "{Trees,Proofs}",
 }
 SWAPS = {
     "<": "<=",

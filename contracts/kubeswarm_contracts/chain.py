@@ -1,5 +1,6 @@
 """Reading a chain: everything shown from it comes from views and events, so anyone can read the same."""
 
+import struct
 import time
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -192,12 +193,15 @@ class Chain:
         self, uid: Digest, record: RoundRecord, proof: list[bytes], rollout: bytes, position: int, size: int,
         rollout_proof: list[bytes],
     ) -> bool:  # fmt: skip
-        """Whether the attestation holds this record, and the record this rollout's digest at `position` of `size`."""
+        """Whether the attestation holds this record, and the record this rollout's digest at `position` of `size`.
+
+        For a rollout the contract completes the record itself: that it is this one, its answer for the round says.
+        """
         batch = self.batch(uid)
-        if batch is None:
+        if batch is None or not self.prove_round(uid, record, proof):
             return False
-        where = (rollout, position, size, rollout_proof)
-        return self._read(_RESOLVER, "proveRollout", from_hex(uid), batch.arguments(), _record(record), proof, where)
+        claim = from_hex(uid), batch.arguments(), _body(record), rollout, position << 128 | size
+        return self._read(_RESOLVER, "proveRollout", claim, [*rollout_proof, *proof])
 
     def _address(self, contract: Interface) -> Address:
         deployment = self.deployment
@@ -278,4 +282,18 @@ def _record(record: RoundRecord) -> tuple[Any, ...]:
         record.samples,
         record.reward,
         record.tokens,
+    )
+
+
+def _body(record: RoundRecord) -> tuple[Any, ...]:
+    """The record without its chain, registry and root of rollouts, its four numbers in one word."""
+    numbers = struct.pack(">QQqQ", record.round, record.samples, record.reward, record.tokens)
+    return (
+        from_hex(record.swarm_id),
+        int(record.node_id, 16),
+        from_hex(record.previous),
+        from_hex(record.config),
+        from_hex(record.model_before),
+        from_hex(record.model_after),
+        int.from_bytes(numbers, "big"),
     )

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {NodeRegistry} from "./NodeRegistry.sol";
-import {RoundRecord, RoundRecords} from "./RoundRecord.sol";
+import {RecordBody, RoundRecord, RoundRecords} from "./RoundRecord.sol";
 import {SwarmRegistry} from "./SwarmRegistry.sol";
 import {Trees} from "./Trees.sol";
 import {Attestation, IEAS} from "@ethereum-attestation-service/eas-contracts/contracts/IEAS.sol";
@@ -16,6 +16,7 @@ import {SchemaResolver} from "@ethereum-attestation-service/eas-contracts/contra
 /// @dev Of an attestation the resolver keeps one slot, the digest of its `Batch`: to read EAS's copy back would cost a proof
 /// or a payment 17 slots.
 contract RoundResolver is SchemaResolver {
+    using RoundRecords for RecordBody;
     using RoundRecords for RoundRecord;
 
     /// @notice What an attestation says, in the order of `SCHEMA`.
@@ -49,16 +50,18 @@ contract RoundResolver is SchemaResolver {
         bytes32 head;
     }
 
-    /// @notice A rollout among those that a Node sampled in a round.
-    struct Rollout {
+    /// @notice That an attestation holds a record, and the record a rollout.
+    struct RolloutClaim {
+        /// UID of an attestation that this resolver took.
+        bytes32 uid;
+        Batch batch;
+        /// The record of the rollout's round, but for what follows from the rest.
+        RecordBody body;
         /// SHA-256 digest of the rollout's encoding.
-        bytes32 digest;
-        /// Its place among them, from 0.
-        uint256 position;
-        /// How many there are.
-        uint256 size;
-        /// The siblings from the digest up to the record's `rolloutsRoot`.
-        bytes32[] proof;
+        bytes32 rollout;
+        /// Its position among those that the Node sampled in the round, from 0, in the upper 128 bits; how many these are in
+        /// the lower.
+        uint256 place;
     }
 
     /// @dev How far a Node is in a swarm.
@@ -140,44 +143,31 @@ contract RoundResolver is SchemaResolver {
     /// @param record The record, in full.
     /// @param proof The siblings from the record's digest up to the attestation's `recordsRoot`.
     function proveRound(bytes32 uid, Batch calldata batch, RoundRecord calldata record, bytes32[] calldata proof)
-        public
+        external
         view
         returns (bool)
     {
         if (record.chainId != block.chainid || record.registry != address(NODES)) {
             return false;
         }
-        if (record.round < batch.firstRound || record.round > batch.lastRound) {
-            return false;
-        }
-        bytes32 digest = record.digest();
-        if (record.round == batch.firstRound && record.previous != batch.previous) {
-            return false;
-        }
-        if (record.round == batch.lastRound && digest != batch.head) {
-            return false;
-        }
-        bytes32 root =
-            Trees.root(digest, record.round - batch.firstRound, uint256(batch.lastRound - batch.firstRound) + 1, proof);
+        bytes32 root = _root(batch, record.round, record.previous, record.digest(), proof);
         return holds(uid, record.swarmId, record.nodeId, root, batch);
     }
 
-    /// @notice Whether the attestation `uid` holds this record, and the record this rollout at this position.
-    /// @param uid UID of an attestation that this resolver took.
-    /// @param batch The attestation's batch.
-    /// @param record The record of the rollout's round, in full.
-    /// @param recordProof As for `proveRound`.
-    /// @param rollout The rollout, and where it is under the record's `rolloutsRoot`.
-    function proveRollout(
-        bytes32 uid,
-        Batch calldata batch,
-        RoundRecord calldata record,
-        bytes32[] calldata recordProof,
-        Rollout calldata rollout
-    ) external view returns (bool) {
-        return record.rolloutsRoot != 0
-            && Trees.root(rollout.digest, rollout.position, rollout.size, rollout.proof) == record.rolloutsRoot
-            && proveRound(uid, batch, record, recordProof);
+    /// @notice Whether an attestation holds a record, and the record a rollout at this position.
+    /// @dev A record of another chain or registry, or with other rollouts, has another digest than the one made here.
+    /// @param path The siblings from the rollout's digest up to the record's `rolloutsRoot`, and on from the record's digest
+    /// up to the attestation's `recordsRoot`.
+    function proveRollout(RolloutClaim calldata claim, bytes32[] calldata path) external view returns (bool) {
+        (bytes32 rolloutsRoot, bytes32[] calldata proof) =
+            Trees.root(claim.rollout, claim.place >> 128, claim.place & type(uint128).max, path);
+        if (rolloutsRoot == 0) {
+            return false;
+        }
+        RecordBody calldata body = claim.body;
+        bytes32 digest = body.digest(address(NODES), rolloutsRoot);
+        bytes32 root = _root(claim.batch, body.round(), body.previous, digest, proof);
+        return holds(claim.uid, body.swarmId, body.nodeId, root, claim.batch);
     }
 
     /// @notice Whether the attestation `uid` is of this swarm and Node and has this root and batch.
@@ -186,7 +176,17 @@ contract RoundResolver is SchemaResolver {
         view
         returns (bool)
     {
-        return batches[uid] == keccak256(abi.encode(swarmId, nodeId, recordsRoot, batch));
+        bytes32 digest;
+        // keccak256(abi.encode(swarmId, nodeId, recordsRoot, batch))
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore(free, swarmId)
+            mstore(add(free, 32), nodeId)
+            mstore(add(free, 64), recordsRoot)
+            calldatacopy(add(free, 96), batch, 192)
+            digest := keccak256(free, 288)
+        }
+        return batches[uid] == digest;
     }
 
     /// @dev Nothing but EAS is called after the state has moved.
@@ -209,6 +209,30 @@ contract RoundResolver is SchemaResolver {
             rounds.swarmId, rounds.nodeId, rounds.firstRound, rounds.lastRound, rounds.recordsRoot, attestation.uid
         );
         return true;
+    }
+
+    /// @dev The root of the records of which this one, with this digest, is that of `round`; zero, which no attestation
+    /// names, where it can't be in the batch.
+    function _root(Batch calldata batch, uint256 round, bytes32 previous, bytes32 digest, bytes32[] calldata proof)
+        private
+        view
+        returns (bytes32)
+    {
+        uint256 first;
+        uint256 last;
+        // Read as words: the attestation's digest has them as they are.
+        assembly ("memory-safe") {
+            first := calldataload(batch)
+            last := calldataload(add(batch, 32))
+        }
+        if ((round == first && previous != batch.previous) || (round == last && digest != batch.head)) {
+            return 0;
+        }
+        // A round before the first or after the last has no position among them.
+        unchecked {
+            (bytes32 root, bytes32[] calldata rest) = Trees.root(digest, round - first, last - first + 1, proof);
+            return rest.length == 0 ? root : bytes32(0);
+        }
     }
 
     /// @dev Never reached, as the schema is not revocable.

@@ -7,64 +7,58 @@ pragma solidity ^0.8.28;
 /// and roots can't be passed off as one another, and a path proves one position only.
 /// @dev `kubeswarm_api.merkle` makes the same trees.
 library Trees {
-    /// @notice The root to which `proof` leads from the leaf at `position` of `size` leaves; zero where it can't be a proof
-    /// for that position (RFC 9162, section 2.1.3.2).
+    /// @notice The root to which the first of `proof` lead from the leaf at `position` of `size` leaves (RFC 9162, section
+    /// 2.1.3.2), and those of `proof` that are left; zero, and all, where there is no such position.
+    /// @dev Only where in the end none is left is it a proof: if `proof` has too few, what follows in the calldata is read
+    /// in their place, and the length of the rest falls below zero, to what no array's is, also after another such step.
     /// @param leaf The digest at `position`.
     /// @param proof The siblings from the leaf up.
     function root(bytes32 leaf, uint256 position, uint256 size, bytes32[] calldata proof)
         internal
         view
-        returns (bytes32)
+        returns (bytes32 result, bytes32[] calldata rest)
     {
-        if (position >= size || size > type(uint64).max) {
-            return 0;
-        }
-        uint256 last = size - 1;
-        uint256 used = 0;
-        bytes32 node = _leaf(leaf);
-        while (last != 0) {
-            if (position & 1 == 1 || position < last) {
-                if (used == proof.length) {
-                    return 0;
+        rest = proof;
+        // A node is hashed with its sibling from the 65 bytes at `pair`: 1, left, right. Its own hash is written where the
+        // next level wants it, by the lowest bit of its position there, which is kept at the place of 32.
+        assembly ("memory-safe") {
+            if iszero(or(shr(64, size), iszero(lt(position, size)))) {
+                let pair := mload(0x40)
+                let left := add(pair, 1)
+                let right := add(pair, 33)
+                let both := add(left, right)
+                let sibling := proof.offset
+                let side := shl(5, position)
+                let node := add(left, and(side, 32))
+                mstore8(0, 0)
+                mstore(1, leaf)
+                let done := staticcall(gas(), 2, 0, 33, node, 32)
+                mstore8(pair, 1)
+                // Below where the node is the last of its level, it has a sibling on each,
+                for { let apart := xor(position, sub(size, 1)) } apart { apart := shr(1, apart) } {
+                    mstore(sub(both, node), calldataload(sibling))
+                    sibling := add(sibling, 32)
+                    side := shr(1, side)
+                    node := add(left, and(side, 32))
+                    done := and(staticcall(gas(), 2, pair, 65, node, 32), done)
                 }
-                bytes32 sibling = proof[used];
-                ++used;
-                node = position & 1 == 1 ? _parent(sibling, node) : _parent(node, sibling);
+                // and above only on the left.
+                mstore(right, mload(node))
+                for {} gt(side, 31) { side := shr(1, side) } {
+                    if and(side, 32) {
+                        mstore(left, calldataload(sibling))
+                        sibling := add(sibling, 32)
+                        done := and(staticcall(gas(), 2, pair, 65, right, 32), done)
+                    }
+                }
+                mstore8(0, 2)
+                mstore(1, shl(192, size))
+                mstore(9, mload(right))
+                if iszero(and(staticcall(gas(), 2, 0, 41, 0, 32), done)) { revert(0, 0) }
+                result := mload(0)
+                rest.offset := sibling
+                rest.length := sub(proof.length, shr(5, sub(sibling, proof.offset)))
             }
-            position >>= 1;
-            last >>= 1;
-        }
-        return used == proof.length ? _sealed(size, node) : bytes32(0);
-    }
-
-    /// @dev The precompile is called from scratch memory: a proof of 1,000 leaves has ten of these steps.
-    function _leaf(bytes32 digest) private view returns (bytes32 result) {
-        assembly ("memory-safe") {
-            mstore8(0, 0)
-            mstore(1, digest)
-            if iszero(staticcall(gas(), 2, 0, 33, 0, 32)) { revert(0, 0) }
-            result := mload(0)
-        }
-    }
-
-    function _parent(bytes32 left, bytes32 right) private view returns (bytes32 result) {
-        assembly ("memory-safe") {
-            let free := mload(0x40)
-            mstore8(free, 1)
-            mstore(add(free, 1), left)
-            mstore(add(free, 33), right)
-            if iszero(staticcall(gas(), 2, free, 65, 0, 32)) { revert(0, 0) }
-            result := mload(0)
-        }
-    }
-
-    function _sealed(uint256 size, bytes32 top) private view returns (bytes32 result) {
-        assembly ("memory-safe") {
-            mstore8(0, 2)
-            mstore(1, shl(192, size))
-            mstore(9, top)
-            if iszero(staticcall(gas(), 2, 0, 41, 0, 32)) { revert(0, 0) }
-            result := mload(0)
         }
     }
 }

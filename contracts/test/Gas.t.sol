@@ -119,29 +119,41 @@ contract GasTest is Fixture {
         _keep("refund", _used(), 1);
     }
 
+    /// @dev Of the first, an inner and the last round and rollout: the dearest of each.
     function test_gas_proofs() public {
         bytes32[] memory rollouts = new bytes32[](1000);
         for (uint256 i = 0; i < rollouts.length; ++i) {
             rollouts[i] = sha256(abi.encode("rollout", i));
         }
         bytes32[] memory digests = new bytes32[](16);
-        RoundRecord memory record;
+        RoundRecord[] memory records = new RoundRecord[](16);
         for (uint64 i = 0; i < 16; ++i) {
-            RoundRecord memory each = _record(swarmId, nodeId, i + 2);
-            each.rolloutsRoot = Tree.root(rollouts);
-            digests[i] = sha256(abi.encode(each));
-            record = i == 5 ? each : record;
+            records[i] = _record(swarmId, nodeId, i + 2);
+            records[i].previous = i == 0 ? HEAD : records[i].previous;
+            records[i].rolloutsRoot = Tree.root(rollouts);
+            digests[i] = sha256(abi.encode(records[i]));
         }
         RoundResolver.Rounds memory rounds = _rounds(swarmId, nodeId, 2, 17, Tree.root(digests));
+        rounds.head = digests[15];
         bytes32 uid = _attest(key, rounds);
         RoundResolver.Batch memory batch = _batchOf(rounds);
-        bytes32[] memory proof = Tree.proof(digests, 5);
-        uint256 used = _proof(abi.encodeCall(resolver.proveRound, (uid, batch, record, proof)));
-        _keep("prove_round", used, 1);
-        VM.assertLe(used, 45_000, "a round's proof costs at most 45,000 gas");
-        RoundResolver.Rollout memory rollout =
-            RoundResolver.Rollout(rollouts[700], 700, 1000, Tree.proof(rollouts, 700));
-        _keep("prove_rollout", _proof(abi.encodeCall(resolver.proveRollout, (uid, batch, record, proof, rollout))), 1);
+        uint256 round = 0;
+        uint256 rollout = 0;
+        for (uint256 i = 0; i < 9; ++i) {
+            uint256 index = [uint256(0), 5, 15][i / 3];
+            bytes32[] memory proof = Tree.proof(digests, index);
+            round = _more(round, _proof(abi.encodeCall(resolver.proveRound, (uid, batch, records[index], proof))));
+            uint256 position = [uint256(0), 700, 999][i % 3];
+            bytes32[] memory path = Tree.join(Tree.proof(rollouts, position), proof);
+            RoundResolver.RolloutClaim memory claim = RoundResolver.RolloutClaim(
+                uid, batch, _bodyOf(records[index]), rollouts[position], position << 128 | 1000
+            );
+            rollout = _more(rollout, _proof(abi.encodeCall(resolver.proveRollout, (claim, path))));
+        }
+        _keep("prove_round", round, 1);
+        _keep("prove_rollout", rollout, 1);
+        VM.assertLe(round, 45_000, "a round's proof costs at most 45,000 gas");
+        VM.assertLe(rollout, 45_000, "a rollout's proof costs at most 45,000 gas");
     }
 
     /// @dev The first claim of an account that holds nothing yet, and the next one, each of one settled attestation.
@@ -178,6 +190,10 @@ contract GasTest is Fixture {
         (bool done, bytes memory answer) = address(resolver).call(call);
         VM.assertTrue(done && abi.decode(answer, (bool)), "not proven");
         return _used();
+    }
+
+    function _more(uint256 one, uint256 other) private pure returns (uint256) {
+        return one > other ? one : other;
     }
 
     function _used() private view returns (uint256) {

@@ -87,9 +87,12 @@ contract ProofsTest is Fixture {
     /// @dev A Node makes its own tree and names its own head, so a record in it must still be one of this chain, registry,
     /// swarm, Node and place, the first must follow the round before, and the last must be the head.
     function test_proveRound_ofARecordThatIsNotTheAttestersFails() public {
+        bytes32[] memory rollouts = new bytes32[](1);
+        rollouts[0] = sha256("rollout");
         RoundRecord[] memory strays = new RoundRecord[](8);
         for (uint64 i = 0; i < strays.length; ++i) {
             strays[i] = _record(swarmId, nodeId, i + 1);
+            strays[i].rolloutsRoot = Tree.root(rollouts);
         }
         strays[0].previous = "another history";
         strays[1].chainId += 1;
@@ -101,8 +104,10 @@ contract ProofsTest is Fixture {
         Sample memory sample = _attested(strays);
         for (uint64 i = 0; i < 7; ++i) {
             VM.assertFalse(_proves(sample, i, i));
+            VM.assertFalse(_provesRollout(sample, i, rollouts, 0, 0, 1));
         }
         VM.assertTrue(_proves(sample, 7, 7), "nothing is wrong with the last one");
+        VM.assertTrue(_provesRollout(sample, 7, rollouts, 0, 0, 1));
     }
 
     function test_proveRound_ofALastRecordThatIsNotTheHeadFails() public {
@@ -167,31 +172,102 @@ contract ProofsTest is Fixture {
         bytes32[] memory path = new bytes32[](1);
         path[0] = Tree.parent(Tree.leaf(rollouts[2]), Tree.leaf(rollouts[3]));
         for (uint256 size = 1; size <= 4; ++size) {
-            VM.assertFalse(
-                resolver.proveRollout(
-                    sample.uid, sample.batch, records[0], new bytes32[](0), RoundResolver.Rollout(inner, 0, size, path)
-                )
+            RoundResolver.RolloutClaim memory claim =
+                RoundResolver.RolloutClaim(sample.uid, sample.batch, _bodyOf(records[0]), inner, size);
+            VM.assertFalse(resolver.proveRollout(claim, path));
+        }
+    }
+
+    function testFuzz_proofs_ofAnyNumbers(uint64 samples, int64 reward, uint64 tokens) public {
+        RoundRecord[] memory records = new RoundRecord[](1);
+        records[0] = _record(swarmId, nodeId, 1);
+        (records[0].samples, records[0].reward, records[0].tokens) = (samples, reward, tokens);
+        bytes32[] memory rollouts = new bytes32[](1);
+        rollouts[0] = sha256("rollout");
+        records[0].rolloutsRoot = Tree.root(rollouts);
+        Sample memory sample = _attested(records);
+        VM.assertTrue(_proves(sample, 0, 0));
+        VM.assertTrue(_provesRollout(sample, 0, rollouts, 0, 0, 1));
+        records[0].tokens ^= 1;
+        VM.assertFalse(_provesRollout(sample, 0, rollouts, 0, 0, 1));
+    }
+
+    /// @dev The siblings are all there, behind the end of a path that is given as shorter, or before that of a longer one.
+    function test_proveRollout_byAPathOfAnotherLengthFails() public {
+        (Sample memory sample, bytes32[] memory rollouts) = _withRollouts();
+        bytes memory data = _call(sample, 1, rollouts, 2);
+        for (uint256 length = 0; length < 8; ++length) {
+            // 32 of its own length, 4 of the selector, 16 words of the claim, the path's offset
+            assembly ("memory-safe") {
+                mstore(add(data, 580), length)
+            }
+            (bool done, bytes memory answer) = address(resolver).staticcall(bytes.concat(data, new bytes(96)));
+            VM.assertTrue(done);
+            VM.assertTrue(
+                abi.decode(answer, (bool)) == (length == 5), "two siblings in the record, three in the attestation"
             );
         }
     }
 
     function test_proofs_revertWhereThePrecompileFails() public {
-        Sample memory sample = _batch(2);
-        bytes32[] memory proof = Tree.proof(sample.digests, 0);
-        bytes[3] memory inputs = [
-            abi.encodePacked(uint8(0), sample.digests[0]),
+        (Sample memory sample, bytes32[] memory rollouts) = _withRollouts();
+        bytes memory rollout = _call(sample, 1, rollouts, 2);
+        bytes memory round = abi.encodeCall(
+            resolver.proveRound, (sample.uid, sample.batch, sample.records[1], Tree.proof(sample.digests, 1))
+        );
+        bytes[4] memory inputs = [
+            abi.encode(sample.records[1]),
+            abi.encodePacked(uint8(0), sample.digests[1]),
             abi.encodePacked(uint8(1), Tree.leaf(sample.digests[0])),
-            abi.encodePacked(uint8(2), uint64(2))
+            abi.encodePacked(uint8(2), uint64(5))
         ];
         for (uint256 i = 0; i < inputs.length; ++i) {
             VM.mockCallRevert(address(2), inputs[i], "");
-            (bool done, bytes memory reason) = address(resolver)
-                .staticcall(abi.encodeCall(resolver.proveRound, (sample.uid, sample.batch, sample.records[0], proof)));
-            VM.assertFalse(done);
-            VM.assertEq(reason, "");
+            _failsEmpty(round);
+            _failsEmpty(rollout);
             VM.clearMockedCalls();
         }
-        VM.assertTrue(resolver.proveRound(sample.uid, sample.batch, sample.records[0], proof));
+        VM.mockCallRevert(address(2), abi.encodePacked(uint8(0), rollouts[2]), "");
+        _failsEmpty(rollout);
+        VM.clearMockedCalls();
+        (bool done, bytes memory answer) = address(resolver).staticcall(rollout);
+        VM.assertTrue(done && abi.decode(answer, (bool)));
+    }
+
+    function _failsEmpty(bytes memory call) private view {
+        (bool done, bytes memory reason) = address(resolver).staticcall(call);
+        VM.assertFalse(done);
+        VM.assertEq(reason, "");
+    }
+
+    /// @dev Five rounds with the same four rollouts.
+    function _withRollouts() private returns (Sample memory sample, bytes32[] memory rollouts) {
+        rollouts = new bytes32[](4);
+        for (uint256 i = 0; i < rollouts.length; ++i) {
+            rollouts[i] = sha256(abi.encode("rollout", i));
+        }
+        RoundRecord[] memory records = new RoundRecord[](5);
+        for (uint64 i = 0; i < records.length; ++i) {
+            records[i] = _record(swarmId, nodeId, i + 1);
+            records[i].rolloutsRoot = Tree.root(rollouts);
+        }
+        return (_attested(records), rollouts);
+    }
+
+    function _call(Sample memory sample, uint64 round, bytes32[] memory rollouts, uint256 position)
+        private
+        view
+        returns (bytes memory)
+    {
+        RoundResolver.RolloutClaim memory claim = RoundResolver.RolloutClaim(
+            sample.uid,
+            sample.batch,
+            _bodyOf(sample.records[round]),
+            rollouts[position],
+            position << 128 | rollouts.length
+        );
+        bytes32[] memory path = Tree.join(Tree.proof(rollouts, position), Tree.proof(sample.digests, round));
+        return abi.encodeCall(resolver.proveRollout, (claim, path));
     }
 
     function _proves(Sample memory sample, uint64 round, uint64 path) private view returns (bool) {
@@ -206,13 +282,10 @@ contract ProofsTest is Fixture {
         uint256 position,
         uint256 size
     ) private view returns (bool) {
-        return resolver.proveRollout(
-            sample.uid,
-            sample.batch,
-            sample.records[round],
-            Tree.proof(sample.digests, round),
-            RoundResolver.Rollout(rollouts[chosen], position, size, Tree.proof(rollouts, chosen))
+        RoundResolver.RolloutClaim memory claim = RoundResolver.RolloutClaim(
+            sample.uid, sample.batch, _bodyOf(sample.records[round]), rollouts[chosen], position << 128 | size
         );
+        return resolver.proveRollout(claim, Tree.join(Tree.proof(rollouts, chosen), Tree.proof(sample.digests, round)));
     }
 
     function _batch(uint64 rounds) private returns (Sample memory) {

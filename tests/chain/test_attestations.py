@@ -98,4 +98,6 @@ def test_every_round_and_rollout_of_a_batch_is_provable(participant):
             assert chain.prove_rollout(uid, record, proof, rollout, number, 7, path)
             assert not chain.prove_rollout(uid, record, proof, rollout, number, 8, path)
         assert not chain.prove_rollout(uid, record, proof, digest(b"none"), 0, 7, merkle.proof(rollouts, 0))
+        other = record.model_copy(update={"rollouts_root": to_hex(digest(b"other"))})
+        assert not chain.prove_rollout(uid, other, proof, rollouts[0], 0, 7, merkle.proof(rollouts, 0))
     assert not chain.prove_round(to_hex(digest(b"none")), records[0], merkle.proof(digests, 0))

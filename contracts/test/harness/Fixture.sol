@@ -4,7 +4,7 @@ pragma solidity ^0.8.28;
 import {Crowdfunding} from "../../src/Crowdfunding.sol";
 import {NodeRegistry} from "../../src/NodeRegistry.sol";
 import {ReputationRegistry} from "../../src/ReputationRegistry.sol";
-import {RoundRecord} from "../../src/RoundRecord.sol";
+import {RecordBody, RoundRecord} from "../../src/RoundRecord.sol";
 import {RoundResolver} from "../../src/RoundResolver.sol";
 import {SwarmRegistry} from "../../src/SwarmRegistry.sol";
 import {Treasury} from "../../src/Treasury.sol";
@@ -164,6 +164,21 @@ abstract contract Fixture {
             samples: 96,
             reward: -250_000,
             tokens: 1900
+        });
+    }
+
+    /// @dev What of a record `proveRollout` is told.
+    function _bodyOf(RoundRecord memory record) internal pure returns (RecordBody memory) {
+        return RecordBody({
+            swarmId: record.swarmId,
+            nodeId: record.nodeId,
+            previous: record.previous,
+            config: record.config,
+            modelBefore: record.modelBefore,
+            modelAfter: record.modelAfter,
+            numbers: uint256(
+                bytes32(abi.encodePacked(record.round, record.samples, uint64(record.reward), record.tokens))
+            )
         });
     }
 }

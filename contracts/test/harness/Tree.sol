@@ -33,6 +33,14 @@ library Tree {
         }
     }
 
+    /// @notice A path that goes on in a tree above.
+    function join(bytes32[] memory lower, bytes32[] memory upper) internal pure returns (bytes32[] memory path) {
+        path = new bytes32[](lower.length + upper.length);
+        for (uint256 i = 0; i < path.length; ++i) {
+            path[i] = i < lower.length ? lower[i] : upper[i - lower.length];
+        }
+    }
+
     function parent(bytes32 left, bytes32 right) internal pure returns (bytes32) {
         return sha256(abi.encodePacked(uint8(1), left, right));
     }
