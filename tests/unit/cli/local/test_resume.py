@@ -17,7 +17,8 @@ from kubeswarm_cli.local.directory import RunDirectory
 from tests.unit.workers.conftest import SPELLING, environment_of, make_model
 
 pytestmark = pytest.mark.engine
-ROUNDS = 10
+#: Many more than are played until a Ctrl-C has reached the trainer.
+ROUNDS = 80
 SECONDS = 900.0
 SWARM = {
     "apiVersion": "kubeswarm.dev/v1alpha1",
@@ -29,7 +30,7 @@ SWARM = {
         "environment": SPELLING,
         "algorithm": {"prompts": 4, "groupSize": 4, "learningRate": 3e-4},
         "rollout": {"maxTokens": 24},
-        "evaluation": {"items": 4, "every": 5},
+        "evaluation": {"items": 4, "every": 40},
     },
 }
 
