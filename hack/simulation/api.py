@@ -16,10 +16,10 @@ from hack.console import Problem
 Object = dict[str, Any]
 #: Requests at a time.
 PARALLEL = 16
-#: Before a watch that was refused is begun again.
+#: Before a request or a watch that was refused is begun again.
 RETRY_SECONDS = 0.2
-#: How often a request is sent that the server has no room for; it says how long to wait, a second mostly.
-ATTEMPTS = 20
+#: For so long a server may refuse a request because it has no room.
+NO_ROOM_SECONDS = 20.0
 TOO_MANY_REQUESTS = 429
 
 
@@ -40,22 +40,23 @@ class Api:
         A server that is overloaded, or has only begun to store a kind of object, refuses without having done anything,
         and is asked again.
         """
-        for _ in range(ATTEMPTS):
-            status, answer = await self._send(method, path, body, kind)
-            if status != TOO_MANY_REQUESTS:
+        end = time.monotonic() + NO_ROOM_SECONDS
+        while True:
+            status, text = await self._send(method, path, body, kind)
+            if status != TOO_MANY_REQUESTS or time.monotonic() > end:
                 break
-            await asyncio.sleep(answer.get("details", {}).get("retryAfterSeconds", 1))
+            await asyncio.sleep(RETRY_SECONDS)
         if status >= 400 and not (method == "DELETE" and status == 404):
-            raise Problem(f"{method} {path}: {status} {json.dumps(answer)[:500]}")
-        return answer
+            raise Problem(f"{method} {path}: {status} {text[:500]}")
+        return json.loads(text)
 
-    async def _send(self, method: str, path: str, body: Any, kind: str) -> tuple[int, Object]:
+    async def _send(self, method: str, path: str, body: Any, kind: str) -> tuple[int, str]:
         data = None if body is None else json.dumps(body)
         async with (
             self._gate,
             self._session.request(method, self._server + path, data=data, headers={"Content-Type": kind}) as response,
         ):
-            return response.status, json.loads(await response.text())
+            return response.status, await response.text()
 
     async def create(self, path: str, objects: Iterable[Object]) -> None:
         """Makes objects in the collections of their namespaces; `path` has {} for the namespace."""
