@@ -185,9 +185,7 @@ class Chain:
     def prove_round(self, uid: Digest, record: RoundRecord, proof: list[bytes]) -> bool:
         """Whether the attestation holds this record; `proof`: siblings from its digest up (merkle.proof)."""
         batch = self.batch(uid)
-        if batch is None:
-            return False
-        return self._read(_RESOLVER, "proveRound", from_hex(uid), batch.arguments(), _record(record), proof)
+        return batch is not None and self._holds(uid, batch, record, proof)
 
     def prove_rollout(
         self, uid: Digest, record: RoundRecord, proof: list[bytes], rollout: bytes, position: int, size: int,
@@ -198,10 +196,13 @@ class Chain:
         For a rollout the contract completes the record itself: that it is this one, its answer for the round says.
         """
         batch = self.batch(uid)
-        if batch is None or not self.prove_round(uid, record, proof):
+        if batch is None or not self._holds(uid, batch, record, proof):
             return False
         claim = from_hex(uid), batch.arguments(), _body(record), rollout, position << 128 | size
         return self._read(_RESOLVER, "proveRollout", claim, [*rollout_proof, *proof])
+
+    def _holds(self, uid: Digest, batch: Batch, record: RoundRecord, proof: list[bytes]) -> bool:
+        return self._read(_RESOLVER, "proveRound", from_hex(uid), batch.arguments(), _record(record), proof)
 
     def _address(self, contract: Interface) -> Address:
         deployment = self.deployment

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from kubeswarm_api.names import NEIGHBOURS_ENV
 
-#: Turns of a thread that waits at a barrier before it sleeps, some tens of microseconds. Between two operations of a
-#: decoding step they mostly suffice; without them it is a fifth slower.
+#: Turns of a thread that waits at a barrier before it sleeps: between two operations of a decoding step they mostly
+#: suffice (docs/benchmarks.md has a round with and without).
 SPIN_COUNT = 1000
 
 
