@@ -1,4 +1,7 @@
-"""`python -m hack.bench.learner`: all contestants in turn for each seed; the last line is one JSON object."""
+"""`python -m hack.bench.learner`: all contestants for each seed; the last line is one JSON object.
+
+Those that fit the memory together take turns of one round: a machine that is now fast, now slow is so for all of them.
+"""
 
 import argparse
 import importlib
@@ -7,6 +10,8 @@ import os
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from hack.bench.learner.watch import watch
+from hack.bench.learner.watch import Contestant, contestant
 from hack.cluster.layout import REPOSITORY, cache_folder
 from hack.console import exit_with, say
 from hack.images import model
@@ -26,9 +31,11 @@ CONTESTANTS = {
     "huggingface": "KubeSwarm with Hugging Face's generate()",
     "bound": "bound: raw vLLM + raw torch",
 }
+#: Who takes turns with whom.
+GROUPS = (("trl",), ("workers", "bound", "huggingface"))
 MODULES = {"bound": "bound"}
-#: One run may take this long: what hangs must not hold up the others.
-RUN_SECONDS = 1800.0
+#: A round may take this long, with what comes before the first: what hangs must not hold up the others.
+ROUND_SECONDS = 900.0
 #: Of a run: default and meaning.
 SIZES = {
     "rounds": (4, "rounds a run; the first one is not in the rates"),
@@ -48,10 +55,11 @@ def main() -> int:
         return _one(options)
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTESTANTS}
     for seed in range(options.seeds):
-        for name in CONTESTANTS:  # interleaved: what else happens on the machine happens to all
-            say(f"seed {seed}: {CONTESTANTS[name]}")
-            runs[name].append(_kept(name, seed, options))
-            say(f"  {runs[name][-1]['rate']:.2f} completions a second")
+        for group in GROUPS:
+            say(f"seed {seed}: {', '.join(CONTESTANTS[name] for name in group)}")
+            for name, measured in _kept(group, seed, options).items():
+                runs[name].append(measured)
+                say(f"  {CONTESTANTS[name]}: {measured['rate']:.2f} completions a second")
     sizes = {name: getattr(options, name) for name in ("seeds", *SIZES)}
     result = {"date": datetime.now(UTC).date().isoformat(), **sizes, **_summary(runs), "runs": runs}
     Console().print(_table(result))
@@ -72,13 +80,13 @@ def _one(options: argparse.Namespace) -> int:
     return 0
 
 
-def _kept(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """A run, or what an earlier call with the same sizes left of it in `options.folder`."""
+def _kept(group: Sequence[str], seed: int, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """A group's runs, or what an earlier call with the same sizes left of them in `options.folder`."""
     sizes = "-".join(str(getattr(options, size)) for size in SIZES)
-    path = options.folder and options.folder / f"{name}-{seed}-of-{sizes}.json"
+    path = options.folder and options.folder / f"{'-'.join(group)}-{seed}-of-{sizes}.json"
     if path and path.exists():
         return json.loads(path.read_text())
-    measured = _run(name, seed, options)
+    measured = _run(group, seed, options)
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".part")
@@ -87,16 +95,25 @@ def _kept(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     return measured
 
 
-def _run(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """One contestant in a process of its own. Raises Problem when it fails."""
+def _run(group: Sequence[str], seed: int, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Contestants in processes of their own, one round of each at a time. Raises Problem when one fails."""
+    with ExitStack() as running:
+        contestants = {name: running.enter_context(_contestant(name, seed, options)) for name in group}
+        for round in range(1, options.rounds + 1):
+            for name, each in contestants.items():
+                each.turn()
+                say(f"  {CONTESTANTS[name]}: round {round} of {options.rounds}")
+        measured = {name: {**json.loads(each.turn()), "peak_bytes": each.peak} for name, each in contestants.items()}
+    # Without the first round, in which everything is warming up.
+    completions = options.prompts * options.group_size * (options.rounds - 1)
+    return {name: {**each, "rate": completions / sum(each["seconds"][1:])} for name, each in measured.items()}
+
+
+def _contestant(name: str, seed: int, options: argparse.Namespace) -> AbstractContextManager[Contestant]:
     command = [sys.executable, "-m", "hack.bench.learner", "--only", name, "--model", str(options.model)]
     command += ["--seeds", str(seed), *(f"--{size.replace('_', '-')}={getattr(options, size)}" for size in SIZES)]
     environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "TRL_EXPERIMENTAL_SILENCE": "1"}
-    said, peak = watch(CONTESTANTS[name], command, environment, RUN_SECONDS)
-    measured = {**json.loads(said.splitlines()[-1]), "peak_bytes": peak}
-    # Without the first round, in which everything is warming up.
-    completions = options.prompts * options.group_size * (options.rounds - 1)
-    return {**measured, "rate": completions / sum(measured["seconds"][1:])}
+    return contestant(CONTESTANTS[name], command, environment, ROUND_SECONDS)
 
 
 def _summary(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
@@ -156,7 +173,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--result", default="learner.json", help="name of the file in docs/benchmarks")
     parser.add_argument("--folder", type=Path, help="keep each run here, and go on from those that are here already")
     parser.add_argument("--prepare", action="store_true", help="make the model only: the rest needs no network")
-    parser.add_argument("--only", choices=list(CONTESTANTS), help="one contestant, in this process")
+    parser.add_argument(
+        "--only", choices=list(CONTESTANTS), help="one contestant, in this process; Enter: its next round"
+    )
     return parser
 
 

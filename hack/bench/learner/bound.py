@@ -1,7 +1,7 @@
 """The bound: raw vLLM generation, and raw torch forward and backward passes over the same tokens, nothing else."""
 
 from hack.bench.learner.parts import Parts
-from hack.bench.learner.setting import Measured, Setting
+from hack.bench.learner.setting import Measured, Setting, end_round
 from kubeswarm_workers.learn.batch import collate, micro_batches, rows_of
 from kubeswarm_workers.node import MAX_PROMPT, STOP
 from kubeswarm_workers.rollout.engine import Engine
@@ -42,6 +42,7 @@ def run(setting: Setting, folder: str) -> Measured:
                 cells += batch.tokens_B_L.numel()
         for parameter in policy.trainable().values():
             parameter.grad = None
+        end_round(round)
     parts.environment.close()
     parts.measured.padding = 1.0 - rows_tokens / cells
     return parts.measured

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -76,3 +77,9 @@ def rewards(environment: EnvironmentProcess, answers: Sequence[Answers]) -> list
     if lost := [each for group in scored for each in group if not isinstance(each, Score)]:
         raise ValueError(f"{len(lost)} completions not scored: {lost[0]}")
     return [[each.reward for each in group if isinstance(each, Score)] for group in scored]
+
+
+def end_round(round: int) -> None:
+    """Says that a round has ended, and waits: the next one is another contestant's."""
+    print(json.dumps({"round": round}), flush=True)
+    sys.stdin.readline()

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from hack.bench.learner.parts import Parts
-from hack.bench.learner.setting import Measured, Setting
+from hack.bench.learner.setting import Measured, Setting, end_round
 from kubeswarm_workers.learn.batch import rows_of
 from kubeswarm_workers.learn.step import Learner
 from kubeswarm_workers.rollout.sampling import Sampled
@@ -23,6 +23,7 @@ def run(setting: Setting, folder: str) -> Measured:
             groups = parts.groups(prompts, sampled)
         with parts.timed("train", round):
             parts.learner.update(rows_of(groups, "local"), round)
+        end_round(round)
     parts.environment.close()
     return parts.measured
 

@@ -9,7 +9,7 @@ from peft import LoraConfig
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
-from hack.bench.learner.setting import LORA, RATE, THREADS, Measured, Setting
+from hack.bench.learner.setting import LORA, RATE, THREADS, Measured, Setting, end_round
 from hack.bench.learner.setting import rewards as setting_rewards
 from kubeswarm_workers.environments.contract import answers as answers_of
 
@@ -25,6 +25,7 @@ class Clock(TrainerCallback):
 
     def on_step_end(self, *args: Any, **kwargs: Any) -> None:
         self.seconds.append(time.monotonic() - self._begun)
+        end_round(len(self.seconds))
 
 
 def run(setting: Setting, folder: str) -> Measured:
