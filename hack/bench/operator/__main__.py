@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hack.bench.operator.contenders import Contender, kuberay, kubeswarm
 from hack.bench.operator.course import Course
+from hack.bench.operator.limits import groups
 from hack.bench.operator.table import table
 from hack.cluster.layout import REPOSITORY
 from hack.console import exit_with
@@ -32,7 +33,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="kubeswarm-bench-") as folder:
             measured = asyncio.run(_measure(contender, options, Path(folder) / "plane"))
         measured["machine"] = f"{os.cpu_count()} cores, {platform.machine()}"
-        key = ("operator", "objects", "namespaces")
+        key = ("operator", "objects", "namespaces", "limits")
         results = [each for each in results if any(each[name] != measured[name] for name in key)] + [measured]
         options.results.parent.mkdir(parents=True, exist_ok=True)
         options.results.write_text(json.dumps(results, indent=1) + "\n")
@@ -41,10 +42,17 @@ def main() -> int:
 
 
 async def _measure(contender: Contender, options: argparse.Namespace, state: Path) -> Object:
-    with control_plane(state) as plane:
+    with groups(), control_plane(state) as plane:
         async with connect(plane.layout) as api:
             course = Course(
-                plane, api, contender, options.count, options.namespaces, options.idle, neighbour=options.neighbour
+                plane=plane,
+                api=api,
+                contender=contender,
+                count=options.count,
+                namespaces=options.namespaces,
+                idle_seconds=options.idle,
+                neighbour=options.neighbour,
+                chart=options.chart,
             )
             return await course.run()
 
@@ -56,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--namespaces", type=int, default=1, help="namespaces that they are spread over")
     parser.add_argument("--idle", type=float, default=60.0, help="seconds to idle")
     parser.add_argument("--neighbour", action="store_true", help="also scale one object to a thousand pods")
+    parser.add_argument("--chart", action="store_true", help="hold the operator to its chart's default limits")
     parser.add_argument("--table", action="store_true", help="measure nothing, print what was measured")
     parser.add_argument("--results", type=Path, default=RESULTS)
     return parser

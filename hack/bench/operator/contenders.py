@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from hack.bench.operator.limits import Limits
 from hack.cluster.settings import COUNTED
 from hack.simulation.api import Object
 from hack.simulation.plane import OPERATOR, Plane, account, module_folder, operator_account
@@ -15,6 +16,7 @@ IMAGE = "bench:none"
 PORT = 29093
 #: Every object of either: a head pod and so many others.
 WORKERS = 3
+MEBIBYTE = 1024**2
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Contender:
     scale: Callable[[int], Object]  # a merge patch
     command: Callable[[Plane], tuple[list[str | Path], Mapping[str, str]]]
     kinds: tuple[str, ...]  # collections that are empty once all is deleted
+    chart: Limits  # of its container, by the defaults of its chart
     volumes: bool = False
 
     @property
@@ -73,6 +76,7 @@ def kubeswarm(workers: int = 4) -> Contender:
             "/apis/apps/v1/statefulsets",
             "/apis/apps/v1/deployments",
         ),
+        chart=Limits(cores=None, memory=512 * MEBIBYTE),
         volumes=True,
     )
 
@@ -105,6 +109,7 @@ def kuberay(concurrency: int) -> Contender:
         scale=lambda pods: {"spec": {"workerGroupSpecs": [_group(pods)]}},
         command=command,
         kinds=("/apis/ray.io/v1/rayclusters",),
+        chart=Limits(cores=0.1, memory=512 * MEBIBYTE),
     )
 
 

@@ -34,6 +34,7 @@ class Course:
     namespaces: int
     idle_seconds: float
     neighbour: bool
+    chart: bool  # whether the operator is held to its chart's default limits
 
     async def run(self) -> Object:
         """Everything that was measured."""
@@ -47,6 +48,7 @@ class Course:
             "operator": self.contender.name,
             "objects": self.count,
             "namespaces": self.namespaces,
+            "limits": "chart" if self.chart else "none",
             "pods": self.count * (1 + WORKERS),
             **await self._create(audit),
         }
@@ -72,7 +74,9 @@ class Course:
     def _start(self) -> None:
         command, environment = self._command
         layout = self.plane.layout
-        processes.start("operator", command, pids=layout.pids, logs=layout.logs, env=environment)
+        operator = processes.start("operator", command, pids=layout.pids, logs=layout.logs, env=environment)
+        if self.chart:
+            self.contender.chart.hold(operator.pid)
 
     def _pid(self) -> int:
         return self.plane.pid("operator")

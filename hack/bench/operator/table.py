@@ -57,13 +57,19 @@ ROWS: tuple[tuple[str, Measure], ...] = (
 
 def table(results: Sequence[Object]) -> str:
     """Markdown, one table a course."""
-    courses = sorted({(each["objects"], each["namespaces"]) for each in results})
-    return "\n\n".join(_course(objects, spaces, results) for objects, spaces in courses)
+    courses = sorted({_course_of(each) for each in results})
+    return "\n\n".join(_course(course, results) for course in courses)
 
 
-def _course(objects: int, spaces: int, results: Sequence[Object]) -> str:
-    ran = [each for each in results if (each["objects"], each["namespaces"]) == (objects, spaces)]
+def _course_of(result: Object) -> tuple[int, int, str]:
+    return result["objects"], result["namespaces"], result["limits"]
+
+
+def _course(course: tuple[int, int, str], results: Sequence[Object]) -> str:
+    objects, spaces, limits = course
+    ran = [each for each in results if _course_of(each) == course]
     title = f"{objects} objects of 4 pods, {spaces} namespace{'s' if spaces > 1 else ''}"
+    title += ", limits of the charts" if limits == "chart" else ""
     lines = [f"| {title} | {' | '.join(each['operator'] for each in ran)} |", "|---" * (len(ran) + 1) + "|"]
     for name, measure in ROWS:
         values = [measure(each) for each in ran]
