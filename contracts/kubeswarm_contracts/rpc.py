@@ -19,6 +19,9 @@ READ_SECONDS = 10.0
 BATCH_CALLS = 100
 
 T = TypeVar("T")
+#: An endpoint without old states says so of the latest block when the next one comes before it has looked there.
+_OVERTAKEN = "blockoutofrange"
+_RETRIES = 2
 _REVERTED = 3
 _METHOD_NOT_FOUND = -32601
 
@@ -29,6 +32,11 @@ class RpcError(ChainRejected):
     def __init__(self, code: int, message: str) -> None:
         super().__init__("RpcError", message)
         self.code = code
+
+    @property
+    def overtaken(self) -> bool:
+        """Whether the chain went on before the endpoint had looked at its latest block: asked again it answers."""
+        return _OVERTAKEN in str(self).lower()
 
 
 def endpoint_name(setting: str, url: str) -> str:
@@ -43,7 +51,7 @@ def endpoint_name(setting: str, url: str) -> str:
 
 
 class Rpc:
-    """JSON-RPC over HTTP with short timeouts and no hidden retries: whoever waits decides how long."""
+    """JSON-RPC over HTTP with short timeouts and no waiting between retries: whoever waits decides how long."""
 
     def __init__(self, url: str) -> None:
         self.name = endpoint_name("chain.url", url)
@@ -55,7 +63,17 @@ class Rpc:
 
         Raises ChainUnreachable without a usable answer, ChainRejected for a revert, RpcError for another error.
         """
-        return self._result(self._ask(lambda provider: provider.make_request(RPCEndpoint(method), list(params))))
+
+        def question(provider: HTTPProvider) -> Any:
+            return provider.make_request(RPCEndpoint(method), list(params))
+
+        for _ in range(_RETRIES):
+            try:
+                return self._result(self._ask(question))
+            except RpcError as error:
+                if not error.overtaken:
+                    raise
+        return self._result(self._ask(question))
 
     def parsed(self, parse: Callable[[Any], T], method: str, *params: Any) -> T:
         """`parse` of the result of one request. Raises as `request`; ChainUnreachable too for what it can't parse."""

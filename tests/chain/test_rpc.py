@@ -1,47 +1,81 @@
-"""The client of the endpoint, against a server that is no chain at first."""
+"""The client of the endpoint, against servers that are no chain at first, or whose chain runs ahead of them."""
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from kubeswarm_contracts import ChainUnreachable
-from kubeswarm_contracts.rpc import Rpc
+from kubeswarm_contracts.rpc import Rpc, RpcError
 
 ANSWER = b'{"jsonrpc": "2.0", "id": 0, "result": "0x7a69"}'
+#: anvil's, where a block comes between its choice of the latest one and its look at that one's state.
+OVERTAKEN = (
+    b'{"jsonrpc": "2.0", "id": 0, "error": {"code": -32602, '
+    b'"message": "BlockOutOfRangeError: block height is 1123 but requested was 1122"}}'
+)
 
 
-class FirstConnectionIsNoChain(BaseHTTPRequestHandler):
-    """As where a Service without endpoints led elsewhere: that connection answers 404 for as long as it is kept."""
+class Endpoint(BaseHTTPRequestHandler):
+    """Answers each request by status and body; the connections that it was asked on, one entry a request."""
 
     protocol_version = "HTTP/1.1"
-    connections: list[tuple[str, int]]
+    asked: list[tuple[str, int]]
+
+    def answer(self) -> tuple[int, bytes]:
+        return 200, ANSWER
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
-        if self.client_address not in self.connections:
-            self.connections.append(self.client_address)
-        first = self.client_address == self.connections[0]
-        body = b"" if first else ANSWER
-        self.send_response(404 if first else 200)
+        self.asked.append(self.client_address)
+        status, body = self.answer()
+        self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
 
-@pytest.fixture
-def url() -> Iterator[str]:
-    handler = type("Handler", (FirstConnectionIsNoChain,), {"connections": []})
+class FirstConnectionIsNoChain(Endpoint):
+    """As where a Service without endpoints led elsewhere: that connection answers 404 for as long as it is kept."""
+
+    def answer(self) -> tuple[int, bytes]:
+        return (404, b"") if self.client_address == self.asked[0] else (200, ANSWER)
+
+
+class OvertakenTwice(Endpoint):
+    def answer(self) -> tuple[int, bytes]:
+        return 200, OVERTAKEN if len(self.asked) <= 2 else ANSWER
+
+
+class AlwaysOvertaken(Endpoint):
+    def answer(self) -> tuple[int, bytes]:
+        return 200, OVERTAKEN
+
+
+@contextmanager
+def serving(kind: type[Endpoint]) -> Iterator[Rpc]:
+    handler = type("Handler", (kind,), {"asked": []})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield Rpc(f"http://127.0.0.1:{server.server_port}")
         server.shutdown()
 
 
-def test_a_connection_that_leads_elsewhere_is_not_kept(url: str) -> None:
-    rpc = Rpc(url)
-    with pytest.raises(ChainUnreachable, match="HTTP status 404"):
-        rpc.quantity("eth_chainId")
-    assert rpc.quantity("eth_chainId") == 31337
+def test_a_connection_that_leads_elsewhere_is_not_kept() -> None:
+    with serving(FirstConnectionIsNoChain) as rpc:
+        with pytest.raises(ChainUnreachable, match="HTTP status 404"):
+            rpc.quantity("eth_chainId")
+        assert rpc.quantity("eth_chainId") == 31337
+
+
+def test_an_endpoint_that_its_chain_has_overtaken_is_asked_again() -> None:
+    with serving(OvertakenTwice) as rpc:
+        assert rpc.quantity("eth_getBalance", "0x00", "latest") == 31337
+
+
+def test_one_that_is_overtaken_each_time_is_told_of() -> None:
+    with serving(AlwaysOvertaken) as rpc, pytest.raises(RpcError, match="BlockOutOfRange"):
+        rpc.quantity("eth_getBalance", "0x00", "latest")

@@ -71,9 +71,10 @@ def run(setting: Setting, folder: str) -> Measured:
     for entry in finished[1:]:
         for phase, taken in entry["seconds"].items():
             phases[phase] = phases.get(phase, 0.0) + taken
-    phases["generate"] -= sum(stopped[:-1])  # what each round begins with
     phases["train"] = phases.pop("update")
-    phases["wait"] = sum(seconds[1:]) - sum(phases.values())
+    # The trainer's clock went on while it was stopped, which was before a round's first phase or within it.
+    phases["generate"] = 0.0
+    phases["generate"] = sum(seconds[1:]) - sum(phases.values())
     return Measured(
         [entry["reward"] for entry in finished], seconds, phases, sum(entry["tokens"] for entry in finished)
     )

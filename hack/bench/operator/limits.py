@@ -1,0 +1,45 @@
+"""Holds a process to a container's limits, by control groups as a kubelet does; the caller has to be root."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+PERIOD = 100_000
+GROUP = "kubeswarm-bench"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """cores: of CPU time, None for as much as there is. memory: bytes."""
+
+    cores: float | None
+    memory: int
+
+    def hold(self, pid: int) -> None:
+        """From now on the process, and what it starts, is under these limits, until `groups` ends."""
+        for folder, files in self._files().items():
+            folder.mkdir(exist_ok=True)
+            for name, value in files.items():
+                (folder / name).write_text(value)
+            (folder / "cgroup.procs").write_text(str(pid))
+
+    def _files(self) -> dict[Path, dict[str, str]]:
+        quota = None if self.cores is None else int(self.cores * PERIOD)
+        if (CGROUPS / "cgroup.controllers").exists():
+            cpu = {} if quota is None else {"cpu.max": f"{quota} {PERIOD}"}
+            return {CGROUPS / GROUP: {"memory.max": str(self.memory), **cpu}}
+        cpu = {} if quota is None else {"cpu.cfs_period_us": str(PERIOD), "cpu.cfs_quota_us": str(quota)}
+        return {CGROUPS / "cpu" / GROUP: cpu, CGROUPS / "memory" / GROUP: {"memory.limit_in_bytes": str(self.memory)}}
+
+
+@contextmanager
+def groups() -> Iterator[None]:
+    """Removes at the end what `hold` made; its processes have ended by then."""
+    try:
+        yield
+    finally:
+        for folder in (CGROUPS / GROUP, CGROUPS / "cpu" / GROUP, CGROUPS / "memory" / GROUP):
+            if folder.exists():
+                folder.rmdir()
