@@ -158,7 +158,7 @@ bench-chain: setup  ## Gas beside other ways of recording, dollars on a rollup, 
 	$(RUN)/python -m hack.bench.chain
 
 .PHONY: bench-learner bench-gpu bench-gpu-prepare
-BENCH_LEARNER ?= --seeds 3 --rounds 3 --prompts 8 --group-size 8 --max-tokens 24
+BENCH_LEARNER ?= --seeds 3 --rounds 3 --prompts 8 --group-size 16 --max-tokens 24
 bench-learner: setup  ## The learner beside TRL, Hugging Face's generate() and its bound; into docs/benchmarks
 	$(RUN)/python -m hack.bench.learner $(BENCH_LEARNER)
 

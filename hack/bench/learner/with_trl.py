@@ -1,5 +1,6 @@
 """TRL's GRPOTrainer as its user gets it on this machine: the model's own generate(), one process."""
 
+import math
 import time
 from typing import Any, cast
 
@@ -12,6 +13,9 @@ from trl import GRPOConfig, GRPOTrainer  # pyright: ignore[reportPrivateImportUs
 from hack.bench.learner.setting import LORA, RATE, THREADS, Measured, Setting, end_round
 from hack.bench.learner.setting import rewards as setting_rewards
 from kubeswarm_workers.environments.contract import answers as answers_of
+
+#: Completions of one forward and backward pass: those of 64 take 20 GB.
+AT_A_TIME = 64
 
 
 class Clock(TrainerCallback):
@@ -52,6 +56,8 @@ def run(setting: Setting, folder: str) -> Measured:
         rewards.append(sum(scored) / len(scored))
         return scored
 
+    completions = setting.prompts * setting.group_size
+    parts = math.ceil(completions / AT_A_TIME)
     clock = Clock()
     trainer = GRPOTrainer(
         model=str(setting.model),
@@ -60,7 +66,8 @@ def run(setting: Setting, folder: str) -> Measured:
             output_dir=folder,
             seed=setting.seed,
             max_steps=setting.rounds,
-            per_device_train_batch_size=setting.prompts * setting.group_size,
+            per_device_train_batch_size=completions // parts,
+            gradient_accumulation_steps=parts,
             num_generations=setting.group_size,
             max_completion_length=setting.max_tokens,
             shuffle_dataset=False,
@@ -70,7 +77,7 @@ def run(setting: Setting, folder: str) -> Measured:
             adam_beta2=0.99,
             max_grad_norm=setting.algorithm.max_grad_norm,
             beta=0.0,
-            loss_type="bnpo",
+            loss_type="dapo",
             scale_rewards="none",
             temperature=1.0,
             gradient_checkpointing=False,
