@@ -77,8 +77,8 @@ class Api:
     ) -> None:
         """Watches a collection from now on until `seen` (event, monotonic time) says True. Raises Problem.
 
-        What `act` causes is seen. Where the server refuses to go on, what has become of the objects meanwhile is seen
-        in one event each.
+        What `act` causes is seen. Where the server ends the watch, as for a slow reader, or refuses to go on, what has
+        become of the objects meanwhile is seen in one event each.
         """
         found = await self.send("GET", path)
         if act is not None:
@@ -96,9 +96,9 @@ class Api:
                                 del known[uid]
                             if seen(event, time.monotonic()):
                                 return
-                        raise Problem(f"the watch of {path} ended")
                     except WatchRefused:
-                        await asyncio.sleep(RETRY_SECONDS)
+                        pass
+                    await asyncio.sleep(RETRY_SECONDS)
                     found = await self.send("GET", path)
                     there = _by_uid(found)
                     missed = [{"type": "DELETED", "object": each} for uid, each in known.items() if uid not in there]
