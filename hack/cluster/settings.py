@@ -83,6 +83,7 @@ def _kubelet(layout: Layout) -> dict[str, Any]:
         "podLogsDir": str(layout.state / "pod-logs"),
         "volumePluginDir": str(layout.state / "kubelet-plugins"),
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        "evictionPressureTransitionPeriod": "10s",  # the default holds pods back for five minutes after it
         # Images come from no registry: one that is collected would not come back.
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from kubeswarm_api.names import HEAD, ROLE_LABEL
+from kubeswarm_api.names import HEAD, ROLE_LABEL, rollout_name
 from kubeswarm_api.node import NodeSpec, NodeStatus
 from kubeswarm_operator import node_secrets
 from kubeswarm_operator.apply import Refused
@@ -24,7 +24,7 @@ from kubeswarm_operator.observe import looks
 from kubeswarm_operator.observe.parsing import parse_spec, parse_status
 from kubeswarm_operator.observe.snapshot import NodeSnapshot, Reports
 from kubeswarm_operator.observe.store import Key
-from kubeswarm_operator.resources import CHILDREN, NODES, PODS, SWARMS, Object
+from kubeswarm_operator.resources import CHILDREN, DEPLOYMENTS, NODES, PODS, SWARMS, Object
 
 #: Seconds until a Node that isn't as it should be is looked at again without an event, and until one that is, is.
 LOOK_AGAIN, RESYNC = 5.0, 600.0
@@ -85,7 +85,8 @@ def _decide(snapshot: NodeSnapshot, spec: NodeSpec, swarm: str, node: str) -> No
     stop = ending.stop_round(snapshot)
     done = progress(snapshot, swarm, node, stop)
     failed = ending.failure(snapshot, done.complete, problems(snapshot))
-    wanted = replicas(spec, done.complete or failed is not None, admission(snapshot))
+    others = snapshot.children.get((DEPLOYMENTS.kind, rollout_name(snapshot.live["metadata"]["name"])))
+    wanted = replicas(spec, done.complete or failed is not None, admission(snapshot), others)
     return NodeFacts(swarm, node, done, wanted, (), False, stop, failed, change=snapshot.status.change)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ from kubeswarm_operator.decide.funding import DAY_SECONDS, WEI, Booking, recent,
 from kubeswarm_operator.decide.identity import swarm_id
 from kubeswarm_operator.decide.node_status import NodeFacts, node_status
 from kubeswarm_operator.decide.pressing import COMING_SECONDS, PROGRESS_SECONDS, patience
-from kubeswarm_operator.decide.replicas import Replicas, replicas
+from kubeswarm_operator.decide.replicas import WAVE, Replicas, replicas
 from kubeswarm_operator.decide.rolling import rolling
 from kubeswarm_operator.decide.swarm_nodes import swarm_nodes
 from kubeswarm_operator.observe.snapshot import ChainFacts, Reports
@@ -43,8 +44,34 @@ def test_a_swarm_ends_with_exactly_its_lowest_indices(wanted: int, existing: set
 # --- replicas -----------------------------------------------------------------------------------------------
 @given(workers=st.integers(0, 1000), suspend=st.booleans(), complete=st.booleans())
 def test_pods_run_unless_suspended_or_done(workers: int, suspend: bool, complete: bool) -> None:
-    found = replicas(node_spec(rollout={"workers": workers}, suspend=suspend), complete, None)
-    assert found == (Replicas(0, 0, 0) if suspend or complete else Replicas(1, workers, workers))
+    found = replicas(node_spec(rollout={"workers": workers}, suspend=suspend), complete, None, None)
+    assert found == (Replicas(0, 0, 0) if suspend or complete else Replicas(1, min(workers, WAVE), workers))
+
+
+@given(workers=st.integers(0, 1000), asked=st.integers(0, 1000), made=st.integers(0, 1000))
+def test_rollout_pods_are_asked_for_in_waves(workers: int, asked: int, made: int) -> None:
+    spec = node_spec(rollout={"workers": workers})
+    found = replicas(spec, False, None, _deployment(asked, made))
+    assert found.ready == workers
+    assert found.rollout <= workers
+    assert found.rollout >= min(asked, workers), "what was asked for is not taken back"
+    assert found.rollout - asked <= WAVE
+    if workers <= WAVE:
+        assert found.rollout == workers, "few pods need no waves"
+
+
+@given(workers=st.integers(0, 1000))
+def test_the_waves_come_to_an_end(workers: int) -> None:
+    spec, asked, waves = node_spec(rollout={"workers": workers}), 0, 0
+    while asked < workers:
+        now = replicas(spec, False, None, _deployment(asked, asked)).rollout
+        assert replicas(spec, False, None, _deployment(now, now - 1)).rollout == now, "the next one waits for this one"
+        asked, waves = now, waves + 1
+    assert waves == -(-workers // WAVE)
+
+
+def _deployment(asked: int, made: int) -> dict[str, Any]:
+    return {"spec": {"replicas": asked}, "status": {"replicas": made}}
 
 
 # --- completion ---------------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ def _spec(workers: int = 3, **changes: Any) -> NodeSpec:
 
 def _workloads(spec: NodeSpec, head: bool = True) -> dict[str, dict[str, Any]]:
     """By name, for a Node whose head has quota or has none."""
-    count = replicas(spec, False, Admission(head, spec.rollout.workers) if spec.queue else None)
+    count = replicas(spec, False, Admission(head, spec.rollout.workers) if spec.queue else None, None)
     made = objects(OWNER, spec, node_config(spec), IMAGES, PEERS, count, ("t", "n"), None)
     return {each["metadata"]["name"]: each for each in made if each["kind"] in ("StatefulSet", "Deployment")}
 
@@ -115,7 +115,7 @@ def test_a_group_is_another_one_where_quota_or_placement_is(changes: dict[str, A
 )
 def test_others_are_asked_for_only_when_the_head_has_begun(workers: int, least: int, head: bool, let_in: int) -> None:
     spec = _spec(workers, queue={**QUEUE, "minWorkers": least})
-    found = replicas(spec, False, Admission(head, let_in))
+    found = replicas(spec, False, Admission(head, let_in), None)
     assert gang(spec) == min(workers, least)
     assert found.head == 1
     assert found.rollout == (workers if head else gang(spec))
@@ -141,7 +141,7 @@ def test_what_is_let_in_is_seen_by_the_gates() -> None:
 
 def _told(snapshot: NodeSnapshot) -> dict[str, Condition]:
     assert snapshot.spec is not None
-    count = replicas(snapshot.spec, False, admission(snapshot))
+    count = replicas(snapshot.spec, False, admission(snapshot), None)
     facts = NodeFacts(SWARM_ID, None, progress(snapshot, None, None), count, tuple(problems(snapshot)), False)
     return {each.type: each for each in node_conditions(snapshot, facts)}
 
@@ -184,4 +184,4 @@ def test_a_swarm_whose_nodes_wait_waits() -> None:
 
 
 def test_a_suspended_node_has_no_pods_in_the_queue() -> None:
-    assert replicas(_spec(suspend=True), False, Admission(True, 3)) == Replicas(0, 0, 0)
+    assert replicas(_spec(suspend=True), False, Admission(True, 3), None) == Replicas(0, 0, 0)

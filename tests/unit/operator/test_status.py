@@ -37,7 +37,7 @@ from tests.unit.operator.things import (
 def status_of(snapshot: NodeSnapshot) -> NodeStatus:
     assert snapshot.spec is not None
     done = progress(snapshot, SWARM_ID, None)
-    wanted = replicas(snapshot.spec, done.complete, None)
+    wanted = replicas(snapshot.spec, done.complete, None, None)
     facts = NodeFacts(SWARM_ID, "0x01", done, wanted, tuple(problems(snapshot)), rolling(snapshot.children.values()))
     return node_status(snapshot, facts)
 
