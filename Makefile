@@ -151,6 +151,8 @@ bench-operator: setup  ## The operator beside KubeRay on one API server with kwo
 	for namespaces in 1 100; do for operator in kubeswarm kuberay-1 kuberay-10; do \
 		$(RUN)/python -m hack.bench.operator $$operator --count $(BENCH_COUNT) --namespaces $$namespaces \
 			--idle $(BENCH_IDLE) $$(if [ $$namespaces = 1 ]; then echo --neighbour; fi); done; done
+	for operator in kubeswarm kuberay-1; do \
+		$(RUN)/python -m hack.bench.operator $$operator --count $(BENCH_COUNT) --idle $(BENCH_IDLE) --chart; done
 
 .PHONY: bench-chain
 bench-chain: setup  ## Gas beside other ways of recording, dollars on a rollup, records a second; into docs/benchmarks
