@@ -62,7 +62,7 @@ class Contestant:
                 line = self._process.stdout.readline().decode()
                 if not line:
                     raise self._problem(f"ended with {self._process.wait()}")
-                if line.startswith("{"):
+                if line.startswith('{"'):  # libraries print what looks like it
                     return line
                 self._errors.write(line)
         raise self._problem(f"took over {self._seconds:g} s")
