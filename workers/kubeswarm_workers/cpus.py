@@ -12,7 +12,7 @@ from kubeswarm_api.names import NEIGHBOURS_ENV
 
 #: Turns of a thread that waits at a barrier before it sleeps: between two operations of a decoding step they mostly
 #: suffice (docs/benchmarks.md has a round with and without).
-SPIN_COUNT = 1000
+SPIN_COUNT = 10_000
 
 
 def available() -> int:
