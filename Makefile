@@ -56,9 +56,9 @@ check: setup  ## Format, lint, types, import rules, lock
 	$(UV) lock --check
 
 .PHONY: test
-test: ahead check test-unit test-contracts verify  ## Everything, cheapest first
-	@echo 'API server, simulation and end-to-end tests beside each other: each shows what it said when it ends'
-	$(MAKE) --jobs=2 --output-sync test-e2e test-cluster test-simulation
+test: ahead check test-unit test-contracts verify test-simulation  ## Everything, cheapest first
+	@echo 'API server and end-to-end tests beside each other, since both wait a good deal: each shows its output when it ends'
+	$(MAKE) --jobs=2 --output-sync test-e2e test-cluster
 
 # Tests wait a good deal. Behind them the cluster's programs are compiled and its images built, which a new machine takes
 # twenty minutes for. Who needs one before it is there waits for it, or builds it, and so shows what went wrong here.
@@ -111,7 +111,7 @@ test-kubernetes-versions: setup  ## test-cluster on a control plane of each rele
 	for release in $(RELEASES); do echo "$$release: $$(tail -n 1 $(BUILD)/kubernetes-$$release.log)"; done; [ -z "$$failed" ]
 
 .PHONY: test-simulation
-test-simulation: setup  ## On an API server with kwok's nodes: counted costs against their budget, 500 random steps
+test-simulation: setup  ## Counted costs of a Swarm's life against their budget, on an API server with kwok's nodes
 	$(PYTEST) tests/simulation
 
 .PHONY: test-kueue
