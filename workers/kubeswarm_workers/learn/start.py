@@ -14,6 +14,6 @@ def new_learner(base: Path, training: TrainingSpec, threads: int) -> Learner:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     # or each new tensor is filled with NaN before it is written: a search for mistakes that costs a fifth of an update
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
     policy = Policy(base, training.model.lora, training.seed)
     return Learner(policy, training.algorithm, training.rollout)
