@@ -5,7 +5,7 @@ import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -88,7 +88,7 @@ class Api:
             async with asyncio.timeout(seconds):
                 while True:
                     version = found["metadata"]["resourceVersion"]
-                    try:
+                    with suppress(WatchRefused):
                         async for event in self.events(path, version, seconds):
                             uid = event["object"]["metadata"]["uid"]
                             known[uid] = event["object"]
@@ -96,8 +96,6 @@ class Api:
                                 del known[uid]
                             if seen(event, time.monotonic()):
                                 return
-                    except WatchRefused:
-                        pass
                     await asyncio.sleep(RETRY_SECONDS)
                     found = await self.send("GET", path)
                     there = _by_uid(found)

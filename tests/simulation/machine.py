@@ -74,7 +74,7 @@ class Machine(RuleBasedStateMachine):
     def begin(self) -> None:
         assert not Machine.failed, Machine.failed
         self.swarms: dict[str, Wanted] = {}
-        self.keys: dict[tuple[str, str], str] = {}  # of Nodes, by Swarm and Node, that must outlive them
+        self.keys: dict[str, str] = {}  # of Nodes, that must outlive them
         self.namespace = self.world.namespace()
         self.create("a", 1, 1, True)  # a machine may be one that makes none: hypothesis leaves rules out at random
 
@@ -90,7 +90,7 @@ class Machine(RuleBasedStateMachine):
             self._send("POST", KINDS["Swarm"], body)
             self.swarms[name] = wanted
             if not retain:  # its Nodes take the keys that others have left, and these go with them
-                self.keys = {(swarm, node): key for (swarm, node), key in self.keys.items() if swarm != name}
+                self.keys = {node: key for node, key in self.keys.items() if node.rpartition("-")[0] != name}
             self._note(f"create {'to retain' if retain else 'to forget'} keys")
 
     @precondition(lambda self: self.swarms)
@@ -228,10 +228,9 @@ class Machine(RuleBasedStateMachine):
     def _keys_are_kept(self) -> None:
         for (kind, name), body in self._objects().items():
             node, _, what = name.rpartition("-")
-            swarm = node.rpartition("-")[0]
-            owner = self.swarms.get(swarm)
+            owner = self.swarms.get(node.rpartition("-")[0])
             if kind == "Secret" and what == "identity" and owner is not None and owner.retain:
-                key = self.keys.setdefault((swarm, node), body["data"]["key"])
+                key = self.keys.setdefault(node, body["data"]["key"])
                 if key != body["data"]["key"]:
                     self._fail(f"Node {node} has lost its key")
 

@@ -11,12 +11,11 @@ from tests.simulation.life import Life, Measures, Starter
 
 SWARMS = 6
 #: Of one Swarm of one Node with three rollout pods, without Lease and watches: at least and at most. Ten objects are
-#: made for it, and Node and Swarm each say once that they are Ready: twelve requests, where nothing else is seen. The
-#: last of them may be in the audit log only after the watch has told of it.
+#: made for it, and Node and Swarm each say once that they are Ready: twelve requests, where nothing else is seen.
 BUDGET: dict[str, tuple[float, float]] = {
     "create: create": (10, 10),
-    "create: status writes": (1.5, 3.5),
-    "create: requests": (11.5, 13.5),
+    "create: status writes": (2, 3.5),
+    "create: requests": (12, 13.5),
     "scale: requests": (8, 15),
     "suspend: requests": (6, 11),
     "resume: requests": (4, 10),

@@ -13,7 +13,7 @@ def new_learner(base: Path, training: TrainingSpec, threads: int) -> Learner:
     """`threads`: of this process from now on; the same number gives the same learner, bit for bit, after any round."""
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
-    # or each new tensor is filled with NaN before it is written: a search for mistakes that costs a fifth of an update
+    # or each new tensor is first filled with NaN, a search for mistakes that took nearly a fifth of an update
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
     policy = Policy(base, training.model.lora, training.seed)
     return Learner(policy, training.algorithm, training.rollout)
