@@ -103,8 +103,8 @@ def test_a_long_outage_costs_few_attestations_and_no_record(start_anvil, attesto
         node.train(1)
         time.sleep(0.1)
     attest.wait(lambda _: failed() >= 300)
-    report = attest.wait(problem("ChainUnreachable"))
-    assert report.spooled_rounds == 61 and attest.gauge("kubeswarm_attestor_pending_rounds") == 60
+    attest.wait(lambda report: problem("ChainUnreachable")(report) and report.spooled_rounds == 61)
+    assert attest.gauge("kubeswarm_attestor_pending_rounds") == 60
     # sixty rounds of a tenth of a second and more have passed: an alert waits for this to grow
     assert (attest.gauge("kubeswarm_attestor_pending_seconds") or 0) > 5
     start_anvil("--state", state, port=anvil.port)
@@ -163,9 +163,8 @@ def test_a_key_out_of_funds_is_said_with_what_it_needs_and_goes_on_when_it_is_fi
     node.wait_chain(1)
     node.fund(0)
     node.train(2)
-    report = attest.wait(problem("KeyUnfunded"))
+    report = attest.wait(lambda report: problem("KeyUnfunded")(report) and report.spooled_rounds == 3)
     assert node.node_id in report.problem.message and "send it at least" in report.problem.message
-    assert report.spooled_rounds == 3
     node.fund(1)
     node.wait_chain(3)
     attest.wait(lambda report: report.problem is None)

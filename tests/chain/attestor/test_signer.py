@@ -62,9 +62,9 @@ def test_a_signer_that_is_away_is_said_and_rounds_wait(anvil, attestor, running,
     node.wait_chain(1)
     signer.text = "internal error"
     node.train(2)
-    report = attest.wait(problem("SignerUnreachable"))
+    report = attest.wait(lambda report: problem("SignerUnreachable")(report) and report.spooled_rounds == 3)
     assert f"127.0.0.1:{signer.port}" in report.problem.message
-    assert report.spooled_rounds == 3 and node.on_chain() == [1]
+    assert node.on_chain() == [1]
     signer.text = None
     node.wait_chain(3)
     attest.wait(lambda report: report.problem is None)
