@@ -56,9 +56,9 @@ check: setup  ## Format, lint, types, import rules, lock
 	$(UV) lock --check
 
 .PHONY: test
-test: ahead check test-unit test-contracts verify test-simulation  ## Everything, cheapest first
-	@echo 'API server and end-to-end tests beside each other, since both wait a good deal: each shows its output when it ends'
-	$(MAKE) --jobs=2 --output-sync test-e2e test-cluster
+test: ahead check test-unit test-foundry verify  ## Everything, cheapest first
+	@echo 'End-to-end tests, and beside them the others, since all wait a good deal: each shows its output when it ends'
+	$(MAKE) --jobs=2 --output-sync test-e2e test-cluster test-chain test-simulation
 
 # Tests wait a good deal. Behind them the cluster's programs are compiled and its images built, which a new machine takes
 # twenty minutes for. Who needs one before it is there waits for it, or builds it, and so shows what went wrong here.
@@ -73,9 +73,11 @@ test-unit: setup  ## Pure functions, workers with real torch, Ray, vLLM and NATS
 	# what starts engines comes last: most of it waits for one core of the two
 	$(SPREAD) tests/unit -m engine
 
-.PHONY: test-contracts
-test-contracts: setup eas-sdk  ## Foundry tests, then the Python client and the attestor against anvil
+.PHONY: test-contracts test-foundry test-chain
+test-contracts: test-foundry test-chain  ## The contracts, and who speaks with them
+test-foundry:  ## Foundry: unit, fuzz, invariants
 	$(MAKE) -C contracts test
+test-chain: setup eas-sdk  ## The Python client and the attestor against anvil
 	$(SPREAD) tests/chain
 
 .PHONY: eas-sdk
@@ -111,7 +113,7 @@ test-kubernetes-versions: setup  ## test-cluster on a control plane of each rele
 	for release in $(RELEASES); do echo "$$release: $$(tail -n 1 $(BUILD)/kubernetes-$$release.log)"; done; [ -z "$$failed" ]
 
 .PHONY: test-simulation
-test-simulation: setup  ## Counted costs of a Swarm's life against their budget, on an API server with kwok's nodes
+test-simulation: setup  ## On an API server with kwok's nodes: counted costs of a Swarm's life, faults, 500 random steps
 	$(PYTEST) tests/simulation
 
 .PHONY: test-kueue

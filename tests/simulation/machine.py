@@ -19,6 +19,7 @@ from tests.cluster.control_plane import SLOWNESS
 from tests.simulation.life import swarm
 from tests.simulation.proxy import Fault
 from tests.simulation.wanted import MANAGED, Objects, Wanted, complaints
+from tests.simulation.witness import pod_ready
 from tests.simulation.world import World
 
 #: So much time goes by between two steps.
@@ -174,18 +175,24 @@ class Machine(RuleBasedStateMachine):
         pods = sorted(name for kind, name in self._objects() if kind == "Pod")
         if pods:
             name = self._pick(pods, pick)
-            labels = self._objects()["Pod", name]["metadata"]["labels"]
             conditions = [{"type": kind, "status": "False"} for kind in ("ContainersReady", "Ready")]
             path = f"{KINDS['Pod']}/{name}"
-            self._send("PATCH", f"{path}/status", {"status": {"conditions": conditions}}, _STRATEGIC)
-            owners = [("Node", labels["kubeswarm.dev/node"]), ("Swarm", labels["kubeswarm.dev/swarm"])]
-            self._until(
-                lambda: not any(_is_ready(self._objects()[owner]) for owner in owners),
-                f"{owners} are Ready although pod {name} is not",
-                TOLD_SECONDS,
-            )
-            self._send("DELETE", path)
-            self._note("wound")
+            pod = self._try("PATCH", f"{path}/status", {"status": {"conditions": conditions}}, _STRATEGIC)
+            if pod is not None:
+                self._until(lambda: self._told(pod), f"its owners are Ready although pod {name} is not", TOLD_SECONDS)
+                self._try("DELETE", path)
+                self._note("wound")
+
+    def _told(self, wounded: Object) -> bool:
+        """Whether a pod's owners say that it is not ready. They need not once it was replaced, by a change of its
+        template that came late: the next one of a StatefulSet has its name, and is ready soon."""
+        objects, meta = self._objects(), wounded["metadata"]
+        pod = objects.get(("Pod", meta["name"]))
+        if pod is None or pod["metadata"]["uid"] != meta["uid"] or pod_ready(pod):
+            self._note("wound a pod that is replaced")
+            return True
+        owners = [("Node", meta["labels"]["kubeswarm.dev/node"]), ("Swarm", meta["labels"]["kubeswarm.dev/swarm"])]
+        return not any(_is_ready(objects[owner]) for owner in owners)
 
     # --- what becomes of the API and of the operator ---------------------------------------------------------
     @rule(fault=st.sampled_from(Fault), count=st.integers(1, 4))
@@ -279,12 +286,13 @@ class Machine(RuleBasedStateMachine):
     def _send(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Object:
         return self.world.send(method, path.format(self.namespace), body, kind)
 
-    def _try(self, method: str, path: str, body: Any, kind: str) -> None:
-        """What may be refused, or come too late."""
+    def _try(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Object | None:
+        """What may be refused, or come too late: None then."""
         try:
-            self._send(method, path, body, kind)
+            return self._send(method, path, body, kind)
         except Problem as error:
             self._note(f"refused: {str(error).split()[2]}")
+            return None
 
     def _note(self, what: str) -> None:
         Machine.seen[what] += 1

@@ -10,12 +10,14 @@ from hack.simulation.plane import Plane, provide_volumes, remove_volumes
 from tests.simulation.life import Life, Measures, Starter
 
 SWARMS = 6
+LATE = 1 / SWARMS + 0.01  # and what is lost by rounding
 #: Of one Swarm of one Node with three rollout pods, without Lease and watches: at least and at most. Ten objects are
-#: made for it, and Node and Swarm each say once that they are Ready: twelve requests, where nothing else is seen.
+#: made for it, and Node and Swarm each say once that they are Ready: twelve requests, where nothing else is seen. A stage
+#: ends with what a watch shows, which may be a moment before the API server has logged the write: one may be missing.
 BUDGET: dict[str, tuple[float, float]] = {
     "create: create": (10, 10),
-    "create: status writes": (2, 3.5),
-    "create: requests": (12, 13.5),
+    "create: status writes": (2 - LATE, 3.5),
+    "create: requests": (12 - LATE, 13.5),
     "scale: requests": (8, 15),
     "suspend: requests": (6, 11),
     "resume: requests": (4, 10),
