@@ -12,8 +12,8 @@ from tests.simulation.life import Life, Measures, Starter
 SWARMS = 6
 LATE = 1 / SWARMS + 0.01  # and what is lost by rounding
 #: Of one Swarm of one Node with three rollout pods, without Lease and watches: at least and at most. Ten objects are
-#: made for it, and Node and Swarm each say once that they are Ready: twelve requests, where nothing else is seen. A stage
-#: ends with what a watch shows, which may be a moment before the API server has logged the write: one may be missing.
+#: made for it, and Node and Swarm each say once that they are Ready: twelve requests, where nothing else is seen. A
+#: stage ends with what a watch shows, a moment before the API server has logged the write maybe: one may be missing.
 BUDGET: dict[str, tuple[float, float]] = {
     "create: create": (10, 10),
     "create: status writes": (2 - LATE, 3.5),
