@@ -67,13 +67,7 @@ class Rpc:
         def question(provider: HTTPProvider) -> Any:
             return provider.make_request(RPCEndpoint(method), list(params))
 
-        for _ in range(_RETRIES):
-            try:
-                return self._result(self._ask(question))
-            except RpcError as error:
-                if not error.overtaken:
-                    raise
-        return self._result(self._ask(question))
+        return _again(lambda: self._result(self._ask(question)))
 
     def parsed(self, parse: Callable[[Any], T], method: str, *params: Any) -> T:
         """`parse` of the result of one request. Raises as `request`; ChainUnreachable too for what it can't parse."""
@@ -93,11 +87,14 @@ class Rpc:
         results: list[Any] = []
         for start in range(0, len(calls), BATCH_CALLS):
             chunk = [(RPCEndpoint(method), params) for method, params in calls[start : start + BATCH_CALLS]]
-            responses = self._ask(partial(_batched, chunk))
-            if not isinstance(responses, list) or len(responses) != len(chunk):
-                raise ChainUnreachable(f"the chain at {self.name} did not answer a batch of {len(chunk)} requests")
-            results += [self._result(response) for response in responses]
+            results += _again(partial(self._chunk, chunk))
         return results
+
+    def _chunk(self, chunk: list[tuple[RPCEndpoint, Any]]) -> list[Any]:
+        responses = self._ask(lambda provider: provider.make_batch_request(chunk))
+        if not isinstance(responses, list) or len(responses) != len(chunk):
+            raise ChainUnreachable(f"the chain at {self.name} did not answer a batch of {len(chunk)} requests")
+        return [self._result(response) for response in responses]
 
     def _connect(self) -> HTTPProvider:
         return HTTPProvider(
@@ -131,8 +128,15 @@ class Rpc:
         raise RpcError(code, message)
 
 
-def _batched(calls: list[tuple[RPCEndpoint, Any]], provider: HTTPProvider) -> Any:
-    return provider.make_batch_request(calls)
+def _again(ask: Callable[[], T]) -> T:
+    """What is answered, asked again where the chain has overtaken the endpoint. Raises as `ask`."""
+    for _ in range(_RETRIES):
+        try:
+            return ask()
+        except RpcError as error:
+            if not error.overtaken:
+                raise
+    return ask()
 
 
 def _parts(failure: Any) -> tuple[int, str, bytes]:

@@ -50,6 +50,12 @@ class OvertakenTwice(Endpoint):
         return 200, OVERTAKEN if len(self.asked) <= 2 else ANSWER
 
 
+class OvertakenInABatch(Endpoint):
+    def answer(self) -> tuple[int, bytes]:
+        second = OVERTAKEN if len(self.asked) == 1 else ANSWER
+        return 200, b"[" + ANSWER + b"," + second.replace(b'"id": 0', b'"id": 1') + b"]"
+
+
 class AlwaysOvertaken(Endpoint):
     def answer(self) -> tuple[int, bytes]:
         return 200, OVERTAKEN
@@ -74,6 +80,12 @@ def test_a_connection_that_leads_elsewhere_is_not_kept() -> None:
 def test_an_endpoint_that_its_chain_has_overtaken_is_asked_again() -> None:
     with serving(OvertakenTwice) as rpc:
         assert rpc.quantity("eth_getBalance", "0x00", "latest") == 31337
+
+
+def test_a_batch_of_which_one_request_was_overtaken_is_asked_again() -> None:
+    with serving(OvertakenInABatch) as rpc:
+        calls = [("eth_getBalance", [address, "latest"]) for address in ("0x00", "0x01")]
+        assert rpc.batch(calls) == ["0x7a69", "0x7a69"]
 
 
 def test_one_that_is_overtaken_each_time_is_told_of() -> None:

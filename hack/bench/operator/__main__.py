@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hack.bench.operator.contenders import Contender, kuberay, kubeswarm
 from hack.bench.operator.course import Course
-from hack.bench.operator.limits import groups
+from hack.bench.operator.limits import lifted
 from hack.bench.operator.table import table
 from hack.cluster.layout import REPOSITORY
 from hack.console import exit_with
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 async def _measure(contender: Contender, options: argparse.Namespace, state: Path) -> Object:
-    with groups(), control_plane(state) as plane:
+    with lifted(), control_plane(state) as plane:
         async with connect(plane.layout) as api:
             course = Course(
                 plane=plane,

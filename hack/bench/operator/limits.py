@@ -7,7 +7,7 @@ from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 PERIOD = 100_000
-GROUP = "kubeswarm-bench"
+CGROUP = "kubeswarm-bench"
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Limits:
     memory: int
 
     def hold(self, pid: int) -> None:
-        """From now on the process, and what it starts, is under these limits, until `groups` ends."""
+        """From now on the process, and what it starts, is under these limits, until `lifted` ends."""
         for folder, files in self._files().items():
             folder.mkdir(exist_ok=True)
             for name, value in files.items():
@@ -29,17 +29,17 @@ class Limits:
         quota = None if self.cores is None else int(self.cores * PERIOD)
         if (CGROUPS / "cgroup.controllers").exists():
             cpu = {} if quota is None else {"cpu.max": f"{quota} {PERIOD}"}
-            return {CGROUPS / GROUP: {"memory.max": str(self.memory), **cpu}}
+            return {CGROUPS / CGROUP: {"memory.max": str(self.memory), **cpu}}
         cpu = {} if quota is None else {"cpu.cfs_period_us": str(PERIOD), "cpu.cfs_quota_us": str(quota)}
-        return {CGROUPS / "cpu" / GROUP: cpu, CGROUPS / "memory" / GROUP: {"memory.limit_in_bytes": str(self.memory)}}
+        return {CGROUPS / "cpu" / CGROUP: cpu, CGROUPS / "memory" / CGROUP: {"memory.limit_in_bytes": str(self.memory)}}
 
 
 @contextmanager
-def groups() -> Iterator[None]:
-    """Removes at the end what `hold` made; its processes have ended by then."""
+def lifted() -> Iterator[None]:
+    """Lifts all limits at the end; the processes under them have ended by then."""
     try:
         yield
     finally:
-        for folder in (CGROUPS / GROUP, CGROUPS / "cpu" / GROUP, CGROUPS / "memory" / GROUP):
+        for folder in (CGROUPS / CGROUP, CGROUPS / "cpu" / CGROUP, CGROUPS / "memory" / CGROUP):
             if folder.exists():
                 folder.rmdir()
