@@ -16,8 +16,9 @@ _AWAITED = (
 PRESSING = (Reason.UPDATE_STALLED, Reason.ROLLED_BACK)
 #: Why something isn't Ready that will be: what ends it, Ready or a failure, is told at once.
 _COMING = (Reason.CREATING, Reason.STARTING, Reason.POD_NOT_READY)
-#: Seconds that is waited for more: while pods come, so that a start without trouble is told once; and while they run.
-COMING_SECONDS, PROGRESS_SECONDS = 15.0, 5.0
+#: Seconds that is waited for more: while pods come, so that a start without trouble is told once, yet before the half
+#: minute after which people begin to wonder; and while they run.
+COMING_SECONDS, PROGRESS_SECONDS = 25.0, 5.0
 
 
 def patience(before: NodeStatus | SwarmStatus, after: NodeStatus | SwarmStatus) -> float:
