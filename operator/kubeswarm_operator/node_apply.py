@@ -17,7 +17,7 @@ from kubeswarm_operator.build.secrets import exchange_secret, identity_secret
 from kubeswarm_operator.context import Context
 from kubeswarm_operator.decide.ending import exhausted
 from kubeswarm_operator.decide.health import problems
-from kubeswarm_operator.decide.node_status import NodeFacts, Waits
+from kubeswarm_operator.decide.node_status import NodeFacts, Waits, node_status
 from kubeswarm_operator.decide.queueing import waits as waits_in_queue
 from kubeswarm_operator.decide.replicas import Replicas
 from kubeswarm_operator.decide.rollback import KEPT, begun, judged, on_trial, restored, revision_of
@@ -64,19 +64,21 @@ async def bring(context: Context, snapshot: NodeSnapshot, spec: NodeSpec, owner:
             token = await node_secrets.ray_token(context, owner, anew=True)
             manifests = _manifests(context, snapshot, spec, owner, facts, token.uid, exchange)
         if update and update.rollback and change is None and (runs or spec.suspend):
-            change = await _try(context, snapshot, owner, begun(revision_of(manifests), runs, snapshot.now))
+            change = begun(revision_of(manifests), runs, snapshot.now)
+            change = await _try(context, snapshot, owner, replace(facts, update=update, change=change))
         await _write(context, snapshot, owner, manifests, exchange)
     return replace(facts, update=update, change=change)
 
 
-async def _try(context: Context, snapshot: NodeSnapshot, owner: Owner, change: Change) -> Change | None:
-    """Puts a change on trial, if there is something to go back to: on record before it begins."""
-    if change.revision == snapshot.status.revision or not await node_revisions.keep(context, snapshot, owner):
+async def _try(context: Context, snapshot: NodeSnapshot, owner: Owner, facts: NodeFacts) -> Change | None:
+    """Puts the change of `facts` on trial, if there is something to go back to: on record before it begins."""
+    assert facts.change is not None
+    if facts.change.revision == snapshot.status.revision or not await node_revisions.keep(context, snapshot, owner):
         return None
     known = snapshot.status.revision or revision_of(snapshot.children.values())
-    status = snapshot.status.model_copy(update={"revision": known, "change": change})
-    await context.reporter.report(snapshot.live, snapshot.status, status)
-    return change
+    seen = node_status(snapshot, replace(facts, problems=tuple(problems(snapshot)), rolling=True))
+    await context.reporter.report(snapshot.live, snapshot.status, seen.model_copy(update={"revision": known}))
+    return facts.change
 
 
 async def _write(

@@ -14,7 +14,7 @@ from kubeswarm_operator.decide.conditions import Claim, conditions
 from kubeswarm_operator.decide.health import Problem, pod_ready, problem
 from kubeswarm_operator.decide.queueing import gang, held, waits
 from kubeswarm_operator.decide.replicas import Replicas
-from kubeswarm_operator.decide.rollback import proven
+from kubeswarm_operator.decide.rollback import on_trial, proven
 from kubeswarm_operator.decide.rolling import behind
 from kubeswarm_operator.observe.snapshot import NodeSnapshot
 from kubeswarm_operator.resources import DEPLOYMENTS, STATEFUL_SETS, Object
@@ -145,6 +145,9 @@ def _waiting(snapshot: NodeSnapshot, facts: NodeFacts) -> Claim | None:
         if late:  # what is ready may be about to go
             what = f"{kind} {late} has changed, and its controller has not acted on it yet"
             return Claim(ConditionType.READY, "False", Reason.SCALING, what)
+    if on_trial(facts.change) and facts.change != snapshot.status.change:
+        what = "its pods are about to be replaced by ones of the changed spec"
+        return Claim(ConditionType.READY, "False", Reason.ROLLING_OUT, what)
     return None
 
 

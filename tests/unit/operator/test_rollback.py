@@ -205,6 +205,20 @@ def test_a_revision_is_proven_once_the_node_was_ready_with_it_for_long_enough() 
     assert (through.revision, through.change) == (mark, None), "one write tells both"
 
 
+def test_a_node_whose_change_begins_does_not_say_that_it_is_ready() -> None:
+    """With the change goes on record what is seen then: pods may be gone since the status before."""
+    manifests = _objects()
+    change = begun(BAD, True, NOW)
+    for pods in ((pod(),), ()):
+        seen = node_snapshot(children=_live(manifests), status=_status(None), pods=pods)
+        facts = NodeFacts(SWARM_ID, None, progress(seen, None, None), Replicas(1, 0, 0), (), False, update=Update())
+        still = {each.type: each for each in node_status(seen, facts).conditions}
+        assert still["Ready"].status == ("True" if pods else "False")
+        status = node_status(seen, replace(facts, change=change))
+        assert status.change == change
+        assert next(each for each in status.conditions if each.type == "Ready").status == "False"
+
+
 def test_node_and_swarm_say_what_was_taken_back_and_the_next_step() -> None:
     failed = begun(BAD, True, NOW).model_copy(update={"failed": "not ready within 60 s: no such image"})
     seen = node_snapshot(status=_status(failed))

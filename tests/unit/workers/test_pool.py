@@ -277,6 +277,7 @@ def test_an_update_in_flight_changes_completions_from_a_fixed_token_on(
         for (request, sampled), (_, would) in zip(each(switched), each(plain), strict=True):
             assert sampled.switched_at == (PASSES if len(sampled.tokens) > PASSES else None)
             assert sampled.tokens[:PASSES] == would.tokens[:PASSES]
+            assert sampled.logprobs[:PASSES] == would.logprobs[:PASSES]
             was, now = (logprobs(policy, request, sampled) for policy in (untrained, learner))
             assert sampled.logprobs[:PASSES] == pytest.approx(was[:PASSES], abs=1e-4)
             assert sampled.logprobs[PASSES:] == pytest.approx(now[PASSES:], abs=1e-4)
