@@ -14,6 +14,8 @@ PATHS = ("/apis/kubeswarm.dev/v1alpha1/swarms", "/apis/kubeswarm.dev/v1alpha1/sw
 #: it may have gone with the spec before, which asked for no pods: pods, not specs, are what is seen late.
 #: A Swarm speaks by its Nodes' words, which are that old already.
 LAG = {"Node": 1.0 * SLOWNESS, "Swarm": 2.0 * SLOWNESS}
+#: So far back goes what is shown of a mistake.
+TOLD_SECONDS = 12.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def ungrounded(sights: list[Sight]) -> Iterator[str]:
             versions = f"resourceVersion {sight.version} (generation {meta['generation']}, observed {observed})"
             yield (
                 f"{kind} {meta['name']} says Ready at {versions}, and in the {LAG[kind]:g} s before not all of its "
-                f"pods were ready at once; now: {json.dumps([_brief(pod) for pod in pods.values()])}"
+                f"pods were ready at once; before: {json.dumps(_told_before(sight, sights), indent=1)}"
             )
 
 
@@ -121,5 +123,14 @@ def pod_ready(pod: Object) -> bool:
     return ready and "deletionTimestamp" not in pod["metadata"]
 
 
-def _brief(pod: Object) -> str:
-    return f"{pod['metadata']['name']}: {'ready' if pod_ready(pod) else 'not ready'}"
+def _told_before(sight: Sight, sights: list[Sight]) -> list[str]:
+    """What was seen in the last seconds before, and when."""
+    return [_brief(each, sight.at) for each in sights if sight.at - TOLD_SECONDS < each.at <= sight.at]
+
+
+def _brief(sight: Sight, now: float) -> str:
+    body, meta = sight.body, sight.body["metadata"]
+    conditions = (body.get("status") or {}).get("conditions") or []
+    ready = next((f"{each['status']} {each.get('reason', '')}" for each in conditions if each["type"] == "Ready"), "")
+    state = "gone" if sight.gone else f"Ready: {ready}, deleted: {'deletionTimestamp' in meta}"
+    return f"{sight.at - now:.2f} s {body.get('kind', 'Pod')} {meta['name']} ({meta.get('generation', '')}): {state}"
