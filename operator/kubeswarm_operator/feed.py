@@ -8,11 +8,12 @@ from kubeswarm_operator.kube import ApiError, Kube
 from kubeswarm_operator.observe.snapshot import ChainFacts
 from kubeswarm_operator.observe.store import Key, Store, key_of
 from kubeswarm_operator.queue import WorkQueue
-from kubeswarm_operator.resources import NODES, SWARMS, Object, Resource
+from kubeswarm_operator.resources import NODES, SWARMS, WATCHED, Object, Resource
 
 log = logging.getLogger(__name__)
 SELECTOR = f"{MANAGED_BY_LABEL}={FIELD_MANAGER}"
-#: Seconds between a watch's new listing and the look for what vanished meanwhile: kopf is then done with it.
+#: Seconds between a watch's new listing and the look for what vanished meanwhile: kopf is then done with it. And
+#: between attempts.
 SWEEP_DELAY = 2.0
 
 
@@ -72,28 +73,48 @@ class Feed:
             if (body.get("status") or {}).get("nodeId") in changed_nodes:
                 self._nodes.add(key_of(body))
 
-    def relisted(self, plural: str, resources: tuple[Resource, ...]) -> None:
+    def lost(self, plural: str, path: str) -> None:
+        """A watch could not begin."""
+        self._store.interrupted(plural, path)
+
+    def watching(self, plural: str, path: str) -> None:
+        """A watch has begun: what it missed comes first."""
+        self._store.closed(plural, path)
+
+    def relisted(self, plural: str) -> None:
         """A watch had to list anew: what was deleted meanwhile is looked for."""
-        for resource in resources:
+        for resource in WATCHED:
             if resource.plural == plural:
-                task = asyncio.get_running_loop().create_task(self._sweep(resource))
+                gap = object()
+                self._store.interrupted(plural, gap)
+                task = asyncio.get_running_loop().create_task(self._sweep(resource, gap))
                 self._sweeps.add(task)
                 task.add_done_callback(self._sweeps.discard)
 
-    async def _sweep(self, resource: Resource) -> None:
-        await asyncio.sleep(SWEEP_DELAY)
-        before = list(self._store.all(resource))
-        selector = {} if resource in (SWARMS, NODES) else {"labelSelector": SELECTOR}
-        try:
-            listed: list[Object] = []
-            for namespace in self._namespaces or [None]:
-                listed += await self._kube.list_all(resource, namespace, **selector)
-        except ApiError as error:
-            log.warning("no look for vanished objects", extra={"resource": resource.plural, "detail": str(error)[:300]})
-            return
+    async def _sweep(self, resource: Resource, gap: object) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_DELAY)
+            before = list(self._store.all(resource))
+            listed = await self._listed(resource)
+            if listed is not None:
+                break
+        self._store.closed(resource.plural, gap)
         for body in self._store.sweep(resource, before, listed):
             log.info("noticed a deletion late", extra={"object": f"{resource.kind}/{'/'.join(key_of(body))}"})
             self._enqueue(resource, body)
+
+    async def _listed(self, resource: Resource) -> list[Object] | None:
+        """All objects of a resource as the API server has them; None: it did not answer."""
+        selector = {} if resource in (SWARMS, NODES) else {"labelSelector": SELECTOR}
+        found: list[Object] = []
+        try:
+            for namespace in self._namespaces or [None]:
+                found += await self._kube.list_all(resource, namespace, **selector)
+        except ApiError as error:
+            extra = {"resource": resource.plural, "detail": str(error)[:300]}
+            log.warning("the look for vanished objects is made again", extra=extra)
+            return None
+        return found
 
     def _enqueue(self, resource: Resource, body: Object, afresh: bool = False) -> None:
         namespace, name = key_of(body)

@@ -47,7 +47,7 @@ def registrations(feed: Feed, listed: asyncio.Event) -> kopf.OperatorRegistry:
 def _login(registry: kopf.OperatorRegistry, feed: Feed) -> None:
     @kopf.on.login(registry=registry)
     async def session(**_: Any) -> kopf.AiohttpSession:
-        opened, server = open_session(lambda plural: feed.relisted(plural, WATCHED))
+        opened, server = open_session(feed)
         return kopf.AiohttpSession(server=server, aiohttp_session=opened)
 
 

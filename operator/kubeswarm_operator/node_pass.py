@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from kubeswarm_api.conditions import ConditionType
 from kubeswarm_api.names import HEAD, ROLE_LABEL, rollout_name
 from kubeswarm_api.node import NodeSpec, NodeStatus
 from kubeswarm_operator import node_secrets
@@ -11,6 +12,7 @@ from kubeswarm_operator.build.meta import Owner
 from kubeswarm_operator.context import Context
 from kubeswarm_operator.decide import ending
 from kubeswarm_operator.decide.completion import progress
+from kubeswarm_operator.decide.conditions import holds
 from kubeswarm_operator.decide.expiry import expires_in
 from kubeswarm_operator.decide.health import Problem, pod_ready, problems
 from kubeswarm_operator.decide.identity import swarm_id
@@ -26,8 +28,9 @@ from kubeswarm_operator.observe.snapshot import NodeSnapshot, Reports
 from kubeswarm_operator.observe.store import Key
 from kubeswarm_operator.resources import CHILDREN, DEPLOYMENTS, NODES, PODS, SWARMS, Object
 
-#: Seconds until a Node that isn't as it should be is looked at again without an event, and until one that is, is.
-LOOK_AGAIN, RESYNC = 5.0, 600.0
+#: Seconds until a Node is looked at again without an event: one of whose pods nothing certain is heard, one that isn't
+#: as it should be, and one that is.
+LOOK_SOON, LOOK_AGAIN, RESYNC = 1.0, 5.0, 600.0
 
 
 async def node_pass(context: Context, key: Key) -> float | None:
@@ -63,6 +66,8 @@ async def node_pass(context: Context, key: Key) -> float | None:
     found = tuple(problems(snapshot))
     facts = replace(facts, problems=(refused, *found) if refused else found, rolling=_rolling(snapshot))
     status = node_status(snapshot, facts)
+    if holds(ConditionType.READY, status.conditions) and context.store.may_be_old(PODS):
+        return LOOK_SOON  # they may be gone
     again = await context.reporter.report(live, snapshot.status, status)
     left = expires_in(_ttl(snapshot), status.conditions, snapshot.now)
     if left is not None and left <= 0 and again is None:

@@ -5,6 +5,7 @@ from kubeswarm_api.names import earlier_name
 from kubeswarm_operator.build.meta import Owner
 from kubeswarm_operator.build.revision import REVISION_ANNOTATION, controller_revision
 from kubeswarm_operator.context import Context
+from kubeswarm_operator.decide.conditions import holds
 from kubeswarm_operator.decide.rollback import revision_of, worth_keeping
 from kubeswarm_operator.decide.rolling import rolling
 from kubeswarm_operator.observe.snapshot import NodeSnapshot
@@ -51,5 +52,4 @@ def _uid(found: Object) -> str:
 
 def _ready(snapshot: NodeSnapshot) -> bool:
     """Whether the Node is ready with the pods that it has."""
-    said = any(each.type == ConditionType.READY and each.status == "True" for each in snapshot.status.conditions)
-    return said and not rolling(snapshot.children.values())
+    return holds(ConditionType.READY, snapshot.status.conditions) and not rolling(snapshot.children.values())

@@ -1,9 +1,9 @@
 """Sessions with the API server: authenticated, and every request counted."""
 
 import time
-from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -48,38 +48,62 @@ class _Token:
         return await handler(request)
 
 
-def _counting(relisted: Callable[[str], None] | None) -> aiohttp.TraceConfig:
+class Listener(Protocol):
+    """Is told what becomes of watches, by the plural of what is watched; `path`: that of one watch."""
+
+    def lost(self, plural: str, path: str) -> None:
+        """One could not begin."""
+
+    def watching(self, plural: str, path: str) -> None:
+        """One has begun."""
+
+    def relisted(self, plural: str) -> None:
+        """Its resource was listed from the start for a second time: a watch was broken."""
+
+
+def _counting(listener: Listener | None) -> aiohttp.TraceConfig:
     trace = aiohttp.TraceConfig()
     listed: set[str] = set()
 
     async def ended(_session: Any, _context: Any, params: aiohttp.TraceRequestEndParams) -> None:
-        resource, single = labels_of(str(params.url))
-        verb = _VERBS.get(params.method, params.method.lower())
-        if verb == "get" and not single:
-            verb = "watch" if params.url.query.get("watch") == "true" else "list"
+        resource, verb = _asked(params)
+        if verb in ("list", "watch"):
             telemetry.watch_seen(resource)
         telemetry.API_REQUESTS.labels(verb, resource, str(params.response.status)).inc()
-        if verb == "list" and relisted is not None and "continue" not in params.url.query:
+        if listener is None:
+            return
+        if verb == "watch":
+            heard = listener.watching if params.response.status == HTTPStatus.OK else listener.lost
+            heard(resource, params.url.path)
+        elif verb == "list" and "continue" not in params.url.query:
             if params.url.path in listed:
-                relisted(resource)
+                listener.relisted(resource)
             listed.add(params.url.path)
 
     async def failed(_session: Any, _context: Any, params: aiohttp.TraceRequestExceptionParams) -> None:
-        resource, _ = labels_of(str(params.url))
-        telemetry.API_REQUESTS.labels(_VERBS.get(params.method, params.method.lower()), resource, "none").inc()
+        resource, verb = _asked(params)
+        telemetry.API_REQUESTS.labels(verb, resource, "none").inc()
+        if listener is not None and verb in ("list", "watch"):
+            listener.lost(resource, params.url.path)
 
     trace.on_request_end.append(ended)
     trace.on_request_exception.append(failed)
     return trace
 
 
-def open_session(
-    relisted: Callable[[str], None] | None = None, pooled: bool = True
-) -> tuple[aiohttp.ClientSession, str]:
+def _asked(params: aiohttp.TraceRequestEndParams | aiohttp.TraceRequestExceptionParams) -> tuple[str, str]:
+    """What a request was about, and the verb."""
+    resource, single = labels_of(str(params.url))
+    verb = _VERBS.get(params.method, params.method.lower())
+    if verb == "get" and not single:
+        verb = "watch" if params.url.query.get("watch") == "true" else "list"
+    return resource, verb
+
+
+def open_session(listener: Listener | None = None, pooled: bool = True) -> tuple[aiohttp.ClientSession, str]:
     """A counted, authenticated session, and the server that it is for.
 
-    `relisted` is told of a resource when it is listed from the start for a second time: a watch was broken. `pooled`:
-    whether connections are kept for later requests.
+    `pooled`: whether connections are kept for later requests.
     """
     settings = kopf.OperatorSettings()
     info = kopf.login_with_service_account(settings=settings)
@@ -93,7 +117,7 @@ def open_session(
         connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context(), force_close=not pooled),
         headers={"User-Agent": FIELD_MANAGER},
         middlewares=(_Token(info, in_cluster),),
-        trace_configs=[_counting(relisted)],
+        trace_configs=[_counting(listener)],
         read_bufsize=2**20,
     )
     return session, info.server

@@ -3,6 +3,7 @@
 import logging
 from datetime import UTC, datetime
 
+from kubeswarm_api.conditions import ConditionType
 from kubeswarm_api.names import budget_name, node_name
 from kubeswarm_api.swarm import SwarmSpec, SwarmStatus
 from kubeswarm_operator.apply import Refused
@@ -12,6 +13,7 @@ from kubeswarm_operator.build.node import node
 from kubeswarm_operator.context import Context
 from kubeswarm_operator.decide.announcements import Announcement
 from kubeswarm_operator.decide.children import controls, stamped
+from kubeswarm_operator.decide.conditions import holds
 from kubeswarm_operator.decide.expiry import expires_in
 from kubeswarm_operator.decide.health import Problem
 from kubeswarm_operator.decide.identity import swarm_id
@@ -29,7 +31,7 @@ log = logging.getLogger(__name__)
 STREAM_FINALIZER = "kubeswarm.dev/exchange-stream"
 #: Seconds after its deletion when a Swarm is let go although its stream could not be deleted: streams age out.
 STREAM_PATIENCE = 20.0
-RESYNC, LOOK_AGAIN, RETRY_REFUSED = 600.0, 5.0, 30.0
+RESYNC, LOOK_AGAIN, LOOK_SOON, RETRY_REFUSED = 600.0, 5.0, 1.0, 30.0
 
 
 async def swarm_pass(context: Context, key: Key) -> float | None:
@@ -57,6 +59,8 @@ async def swarm_pass(context: Context, key: Key) -> float | None:
             await context.applier.delete(surplus)
         snapshot = _observe(context, context.store.get(SWARMS, *key) or live)
     status = swarm_status(snapshot, identity, swarm_nodes(snapshot), refused)
+    if holds(ConditionType.READY, status.conditions) and context.store.may_be_old(NODES):  # as of a Node's pods
+        return LOOK_SOON
     again = await context.reporter.report(snapshot.live, snapshot.status, status)
     ttl = snapshot.spec.ttl_seconds_after_finished if snapshot.spec else None
     left = expires_in(ttl, status.conditions, snapshot.now)

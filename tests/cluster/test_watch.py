@@ -54,6 +54,6 @@ async def test_a_new_listing_finds_what_vanished(
     async with connect(lambda: 0.0) as kube:
         nodes: WorkQueue[tuple[str, str]] = WorkQueue()
         feed = Feed(kube, store, WorkQueue(), nodes, [namespace])
-        feed.relisted("configmaps", WATCHED)
+        feed.relisted("configmaps")
         assert await nodes.get() == (namespace, "light-0")
     assert [body["metadata"]["name"] for body in store.all(CONFIG_MAPS)] == ["stays"]

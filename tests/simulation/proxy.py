@@ -47,6 +47,7 @@ class Proxy:
         self._spared: set[tuple[str, str]] = set()  # requests that have met what is everywhere
         self._watches: set[asyncio.Task[object]] = set()
         self._cut = False
+        self._unwatched: str | None = None  # the plural of a resource of which no watch begins
         self.met: Counter[Fault] = Counter()  # faults that requests have met
         self.url = ""
 
@@ -82,6 +83,11 @@ class Proxy:
         for watch in self._watches:
             watch.cancel()
 
+    async def refuse_watches(self, plural: str) -> None:
+        """Ends all watches; those of one resource don't begin again."""
+        self._unwatched = plural
+        await self.cut_watches()
+
     async def part(self, cut: bool) -> None:
         """Nothing passes any more, the Lease's requests neither; or everything again."""
         self._cut = cut
@@ -91,14 +97,15 @@ class Proxy:
     async def heal(self) -> None:
         """No more faults."""
         self._faults.clear()
-        self._everywhere = None
+        self._everywhere = self._unwatched = None
         self._cut = False
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if self._cut:
             return _cut(request)
         if request.query.get("watch") == "true":
-            return await self._watch(request)
+            refused = self._unwatched is not None and request.path.endswith(f"/{self._unwatched}")
+            return _cut(request) if refused else await self._watch(request)
         fault = self._fault_for(request)
         if fault is not None and fault in _STATUS:
             code, reason = _STATUS[fault]

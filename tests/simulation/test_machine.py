@@ -1,4 +1,4 @@
-"""The machine's runs: five hundred steps that are always the same, and, in `make soak`, ten thousand random ones."""
+"""The machine's runs, in `make soak`: five hundred steps that are always the same, and ten thousand random ones."""
 
 from pathlib import Path
 
@@ -35,6 +35,7 @@ def _run(plane: Plane, folder: Path, machines: int, steps: int, derandomize: boo
     assert Machine.steps - before >= machines * steps
 
 
+@pytest.mark.soak
 def test_ends_where_the_specs_say_in_500_steps(plane: Plane, tmp_path: Path) -> None:
     _run(plane, tmp_path, machines=10, steps=50, derandomize=True)
 

@@ -84,6 +84,10 @@ class World:
         """The operator's watches end."""
         self._background.call(self._proxy.cut_watches())
 
+    def refuse_watches(self, plural: str) -> None:
+        """Of one resource the operator hears nothing any more."""
+        self._background.call(self._proxy.refuse_watches(plural))
+
     def part(self, seconds: float) -> None:
         """The operator and the API server don't hear of each other for a while."""
         self._background.call(self._proxy.part(True))

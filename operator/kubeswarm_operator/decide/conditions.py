@@ -20,6 +20,11 @@ class Claim:
     message: str
 
 
+def holds(kind: ConditionType, known: Iterable[Condition]) -> bool:
+    """Whether a condition is said to be True."""
+    return any(condition.type == kind and condition.status == "True" for condition in known)
+
+
 def unchanged(kind: ConditionType, before: Iterable[Condition]) -> Claim:
     """What was said before, for a rule that has nothing to go by yet: a restart of the operator is no news."""
     for old in before:

@@ -10,7 +10,7 @@ from kubeswarm_api.reports import NodeReport, Phase
 from kubeswarm_api.spec_life import Update
 from kubeswarm_operator.decide.advice import advice
 from kubeswarm_operator.decide.completion import Progress
-from kubeswarm_operator.decide.conditions import Claim, conditions
+from kubeswarm_operator.decide.conditions import Claim, conditions, holds
 from kubeswarm_operator.decide.health import Problem, pod_ready, problem
 from kubeswarm_operator.decide.queueing import gang, held, waits
 from kubeswarm_operator.decide.replicas import Replicas
@@ -50,7 +50,7 @@ def node_status(snapshot: NodeSnapshot, facts: NodeFacts) -> NodeStatus:
     rollouts = [pod for pod in snapshot.pods if _role(pod) == ROLLOUT and "deletionTimestamp" not in pod["metadata"]]
     name = snapshot.live["metadata"]["name"]
     held = node_conditions(snapshot, facts)
-    ready = any(each.type == ConditionType.READY and each.status == "True" for each in held)
+    ready = holds(ConditionType.READY, held)
     revision = proven(snapshot, facts.update, facts.change, ready and not facts.rolling)
     came_through = facts.change is not None and facts.change.revision == revision
     return NodeStatus(

@@ -10,7 +10,7 @@ from kubeswarm_api.spec_life import Update
 from kubeswarm_api.swarm import SwarmStatus
 from kubeswarm_operator.decide.advice import without_chain
 from kubeswarm_operator.decide.children import controls
-from kubeswarm_operator.decide.conditions import Claim, conditions, unchanged
+from kubeswarm_operator.decide.conditions import Claim, conditions, holds, unchanged
 from kubeswarm_operator.decide.health import Problem, problem
 from kubeswarm_operator.decide.swarm_nodes import SwarmNodes
 from kubeswarm_operator.observe.parsing import parse_status
@@ -33,9 +33,9 @@ def swarm_status(
         conditions=_conditions(snapshot, swarm_id, plan, nodes, statuses, refused),
         swarm_id=swarm_id,
         nodes=len(nodes),
-        ready_nodes=sum(_is(status, ConditionType.READY) for status in statuses),
+        ready_nodes=sum(holds(ConditionType.READY, status.conditions) for status in statuses),
         updated_nodes=sum(not _held(status) for status in statuses),
-        complete_nodes=sum(_is(status, ConditionType.COMPLETE) for status in statuses),
+        complete_nodes=sum(holds(ConditionType.COMPLETE, status.conditions) for status in statuses),
         round=min((status.round for status in statuses), default=0),
         reward=f"{fmean(rewards):.4f}" if rewards else snapshot.status.reward,
         held_out_reward=f"{fmean(held_out):.4f}" if held_out else snapshot.status.held_out_reward,
@@ -43,10 +43,6 @@ def swarm_status(
         participants=snapshot.chain.members.get(swarm_id, snapshot.status.participants),
         selector=f"{APP_LABEL}={APP},{SWARM_LABEL}={meta['name']}",
     )
-
-
-def _is(status: NodeStatus, kind: ConditionType) -> bool:
-    return any(condition.type == kind and condition.status == "True" for condition in status.conditions)
 
 
 def _condition(status: NodeStatus, kind: ConditionType) -> Condition | None:
@@ -95,7 +91,7 @@ def _all_are(
     """Whether all Nodes that are wanted are there, and each is one of these."""
     if snapshot.spec is None or snapshot.spec.nodes == 0 or plan.surplus or len(named) != snapshot.spec.nodes:
         return False
-    return all(any(_is(status, kind) for kind in kinds) for _, status in named)
+    return all(any(holds(kind, status.conditions) for kind in kinds) for _, status in named)
 
 
 def _all_complete(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]]) -> bool:
@@ -105,7 +101,7 @@ def _all_complete(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tup
 def _failed(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tuple[str, NodeStatus]]) -> Claim:
     """A Swarm has failed when nothing of it goes on and a Node has failed."""
     kind = ConditionType.FAILED
-    bad = [name for name, status in named if _is(status, kind)]
+    bad = [name for name, status in named if holds(kind, status.conditions)]
     if bad and _all_are(snapshot, plan, named, ConditionType.COMPLETE, kind):
         message = f"{len(bad)} of {len(named)} Nodes have failed, {bad[0]} among them; no pods run"
         return Claim(kind, "True", Reason.NODES_FAILED, message)
@@ -136,7 +132,7 @@ def _ready(
         return Claim(kind, "False", Reason.CREATING, f"{len(named)} of {snapshot.spec.nodes} Nodes exist")
     for name, status in named:
         ready = _condition(status, ConditionType.READY)
-        if _is(status, ConditionType.COMPLETE):
+        if holds(ConditionType.COMPLETE, status.conditions):
             continue
         if ready is None:
             return Claim(kind, "False", Reason.CREATING, f"Node {name} has no status yet")
@@ -160,7 +156,7 @@ def _progressing(snapshot: SwarmSnapshot, plan: SwarmNodes, named: Sequence[tupl
     update = _updating(snapshot.spec.update, named)
     if update:
         return update
-    moving = sum(_is(status, ConditionType.PROGRESSING) for _, status in named)
+    moving = sum(holds(ConditionType.PROGRESSING, status.conditions) for _, status in named)
     if moving:
         return Claim(kind, "True", Reason.TRAINING, f"{moving} of {len(named)} Nodes make progress")
     queued = sum(_reason(status, kind) == Reason.QUEUED for _, status in named)

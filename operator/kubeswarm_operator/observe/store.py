@@ -41,6 +41,7 @@ class Store:
         self._objects: dict[Resource, dict[Key, Object]] = defaultdict(dict)
         self._by_label: dict[tuple[Resource, str, str, str], dict[Key, Object]] = defaultdict(dict)
         self._gone: OrderedDict[str, int] = OrderedDict()  # resourceVersion at the end, by uid
+        self._gaps: set[tuple[str, object]] = set()  # in what is heard of a resource, by its plural
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
         """The object, or None."""
@@ -95,6 +96,18 @@ class Store:
         for body in vanished:
             self.remove(resource, body)
         return vanished
+
+    def interrupted(self, plural: str, gap: object) -> None:
+        """From now on changes of a resource may go unheard, until this gap is `closed`."""
+        self._gaps.add((plural, gap))
+
+    def closed(self, plural: str, gap: object) -> None:
+        """What went unheard in this gap is known now."""
+        self._gaps.discard((plural, gap))
+
+    def may_be_old(self, resource: Resource) -> bool:
+        """Whether objects of a resource may have changed, or gone, without being heard of."""
+        return any(plural == resource.plural for plural, _ in self._gaps)
 
     def _unindex(self, resource: Resource, key: Key, body: Object) -> None:
         for index in self._indices(resource, body):
