@@ -132,5 +132,5 @@ def _brief(sight: Sight, now: float) -> str:
     body, meta = sight.body, sight.body["metadata"]
     conditions = (body.get("status") or {}).get("conditions") or []
     ready = next((f"{each['status']} {each.get('reason', '')}" for each in conditions if each["type"] == "Ready"), "")
-    state = "gone" if sight.gone else f"Ready: {ready}, deleted: {'deletionTimestamp' in meta}"
+    state = "gone" if sight.gone else f"Ready {ready}" + (", to go" if "deletionTimestamp" in meta else "")
     return f"{sight.at - now:.2f} s {body.get('kind', 'Pod')} {meta['name']} ({meta.get('generation', '')}): {state}"

@@ -45,7 +45,7 @@ def test_ready_with_a_pod_that_never_was_has_none(kind: str) -> None:
         (2, _pod("r", "rollout", False)),
         (2, _owner(kind, 1, 1, True)),
     )
-    assert "r: not ready" in words
+    assert "Pod r (): Ready False" in words
 
 
 def test_what_was_so_a_moment_ago_may_still_be_said_and_not_for_long() -> None:
