@@ -165,6 +165,28 @@ def test_a_restarted_trainer_goes_on_from_its_cursor(make_peer):
     assert rounds(again.received(cursor)) == [3]
 
 
+class Unheard(NatsExchange):
+    """Its fetching swallows a cancellation, as Python 3.11's `wait_for` does where an answer comes at that moment."""
+
+    fetches = 0
+
+    async def _next(self, jetstream, sequence):
+        self.fetches += 1
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return
+
+
+def test_closing_ends_though_a_cancellation_is_swallowed(make_peer):
+    anne = make_peer()
+    anne.client = Unheard(anne.server.url, anne.credentials, SWARM, anne.notary)
+    anne.client.received(0)
+    wait_for(lambda: anne.client.fetches)
+    anne.client.close()
+    assert not [each for each in threading.enumerate() if each.name == "exchange" and each.is_alive()]
+
+
 def replaced(signed: SignedBatch, **fields) -> SignedBatch:
     return signed.model_copy(update={"batch": signed.batch.model_copy(update=fields)})
 

@@ -32,7 +32,7 @@ POLL_SECONDS = 0.5
 REQUEST_SECONDS = 5.0
 FIRST_RETRY_SECONDS = 0.25
 LAST_RETRY_SECONDS = 5.0
-CLOSE_SECONDS = 3.0
+CLOSE_SECONDS, CANCEL_SECONDS = 3.0, 0.1
 #: What a request may end with while the connection stands: the stream is not there yet, or the server is busy.
 PASSING = (nats.errors.TimeoutError, nats.errors.NoRespondersError, nats.js.errors.Error)
 
@@ -143,9 +143,7 @@ class NatsExchange:
                 task.result()
         finally:
             self._connected = False
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(tasks)
             await client.close()
 
     async def _send(self, jetstream: JetStreamContext) -> None:
@@ -220,3 +218,13 @@ class NatsExchange:
         if trouble != self._trouble and not self._end.is_set():
             self._trouble = trouble
             log.warning("exchange", extra={"cause": trouble, "url": self._url}, exc_info=error)
+
+
+async def _end(tasks: list[asyncio.Task[object]]) -> None:
+    """Cancels tasks until they have ended: Python 3.11's `wait_for` swallows a cancellation that meets an answer."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)
