@@ -44,11 +44,19 @@ def _own_offsets() -> Iterator[int]:
 
 
 _offsets = _own_offsets()
+#: The offset that was given last: who has it may not have begun to listen.
+_given: set[int] = set()
 
 
 def fresh_place(root: Path) -> Place:
-    """A place whose ports nobody has."""
+    """A place whose ports nobody has, and which is not the one that was given before: two are used together at most.
+
+    Waits for one where those of tests before are taken yet.
+    """
     for offset in _offsets:
+        if offset in _given:
+            time.sleep(0.1)
+            continue
         place = Place(root, offset)
         try:
             for port in (names.TRAINER_PORT, names.RAY_PORT, names.RAY_NODE_MANAGER_PORT, names.RAY_WORKER_PORTS[0]):
@@ -56,6 +64,8 @@ def fresh_place(root: Path) -> Place:
                     probe.bind(("", place.port(port)))
         except OSError:
             continue
+        _given.clear()
+        _given.add(offset)
         return place
     raise AssertionError("they never end")
 
