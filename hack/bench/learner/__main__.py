@@ -1,6 +1,6 @@
 """`python -m hack.bench.learner`: all contestants for each seed; the last line is one JSON object.
 
-Those that fit the memory together take turns of one round: a machine that is now fast, now slow is so for all of them.
+Ours and its bound take turns of one round: a machine that is now fast, now slow is so for both of them.
 """
 
 import argparse
