@@ -1,133 +1,181 @@
-"""Runs anvil so that its state outlives a kill: `python -m kubeswarm_contracts.devchain STATE_FILE anvil ARGS...`.
+"""Runs anvil so that its chain outlives a kill: `python -I devchain.py STATE BLOCK_SECONDS COPY_SECONDS anvil ARGS...`.
 
-anvil writes `--state` in place: killed in the middle it leaves a torn file, and refuses to start from it ever after. So
-every dump is taken away from it as soon as it is there (anvil then writes the next into a new file), checked, put on
-the disk, and kept as STATE_FILE.whole by a rename. It starts from the newest dump that is whole, so that about one
-interval of blocks is lost (`--state-interval`), whatever is killed when.
+anvil can write its state by itself, but in place, so that a kill leaves a torn file; and it copies the blocks first and
+the accounts then, so that what is mined in between is in the accounts and in no block: its events are lost for good
+(anvil 1.7.1). So this program mines the blocks, copies the state between two of them, and puts each copy whole on the
+disk before it takes the place of the one before. A kill at any instant costs what was mined since the last copy;
+SIGTERM and SIGINT cost nothing.
 
-Only the standard library is imported, so that `python -I .../devchain.py` costs anvil's pod 10 MB and no more.
+Only the standard library is imported, so that anvil's pod needs little more memory than anvil.
 """
 
+import http.client
 import json
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
-#: Between looks for a new dump.
-LOOK_SECONDS = 0.5
-CHUNK_BYTES = 1 << 20
-#: anvil would keep the states of up to 1,500 past blocks where blocks come every second or two, each a copy of all
-#: accounts and storage: more memory than all else together. Given a number it does the same there; so only the latest.
-BOUNDS = ("--prune-history",)
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+PORT = 8545
+START_SECONDS = 60
+#: Between two attempts to reach an anvil that starts.
+LOOK_SECONDS = 0.1
+#: Without an answer: a copy of a large state takes long.
+ANSWER_SECONDS = 600
+CHUNK_BYTES = 1 << 16
+#: Copying may take this part of the time, and blocks wait for it.
+COPYING_SHARE = 0.1
+#: Blocks are made here alone. anvil would also keep the states of up to 500 past blocks, each a copy of all accounts
+#: and storage: more memory than all else together.
+BOUNDS = ("--no-mining", "--prune-history")
+#: What comes before and after the state in anvil's answer.
+_QUOTE = b'"'
+_RESULT = b'"result":"0x'
+_GZIP = 16 + zlib.MAX_WBITS
 
 
-def is_whole(path: Path) -> bool:
-    """Whether the file holds one JSON object from its first byte to its last; False if there is none.
-
-    Brackets are counted outside of strings, in constant memory: a state grows by up to 1 GB a day. No beginning of an
-    object passes, nor what a file system leaves of pages that were never written (zeros).
-    """
-    depth, rest, ended = 0, b"", False
-    try:
-        with path.open("rb") as file:
-            if file.read(1) != b"{":
-                return False
-            file.seek(0)
-            while chunk := file.read(CHUNK_BYTES):
-                if b"\0" in chunk or (ended and not chunk.isspace()):
-                    return False
-                plain = _STRING.sub(b"", rest + chunk)
-                plain, quote, rest = plain.partition(b'"')
-                rest = quote + rest
-                depth += sum(map(plain.count, (b"{", b"["))) - sum(map(plain.count, (b"}", b"]")))
-                ended = depth == 0 and not rest
-    except FileNotFoundError:
-        return False
-    return ended
+class AnvilError(Exception):
+    """anvil did not do what it was asked."""
 
 
-class Dumps:
-    """The dumps of one anvil: where it writes, one that was taken away, and the last that is whole and on the disk."""
+class Anvil:
+    """JSON-RPC to an anvil on this machine. Methods raise OSError, HTTPException or AnvilError."""
 
-    def __init__(self, state: Path) -> None:
-        self.state = state
-        self._taken = state.with_name(state.name + ".taken")
-        self._whole = state.with_name(state.name + ".whole")
-        self._torn = state.with_name(state.name + ".torn")
-        self._restored: tuple[int, int] | None = None
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
 
-    def restore(self) -> str:
-        """Puts a copy of the newest whole dump where anvil reads it; returns what was done, for the log.
+    def mine(self) -> None:
+        """Makes one block of the transactions that wait."""
+        answer = self._ask("evm_mine").read()
+        if _RESULT not in answer:
+            raise AnvilError(f"evm_mine: {answer[:300]!r}")
 
-        What is torn and newer is moved to STATE_FILE.torn. Without any whole dump the chain begins anew.
-        """
-        for path in (self.state, self._taken, self._whole):
-            if is_whole(path):
-                self._settle(path)
-                shutil.copyfile(self._whole, self.state)
-                self._restored = self._version()
-                return f"starting from {path.name}"
-            if path.exists():
-                path.replace(self._torn)
-        return "starting a new chain: there is no whole state"
+    def copy(self, path: Path) -> None:
+        """Writes the state to `path`, in the JSON that anvil loads, in constant memory; it is on the disk then."""
+        plain = zlib.decompressobj(_GZIP)
+        with path.open("wb") as file:
+            for part in self._state():
+                file.write(plain.decompress(part))
+            if not plain.eof:
+                raise AnvilError("anvil_dumpState: the answer ended early")
+            file.flush()
+            os.fsync(file.fileno())
 
-    def keep(self) -> None:
-        """Takes a new dump away, and keeps it once it is whole: it may still be being written. Raises OSError."""
-        if is_whole(self._taken):
-            self._settle(self._taken)
-        if self._version() not in (None, self._restored):
-            self.state.replace(self._taken)
+    def _state(self) -> Iterator[bytes]:
+        """The gzipped state, in parts: the answer holds it as one string of hexadecimal digits."""
+        response = self._ask("anvil_dumpState")
+        chunk = response.read(CHUNK_BYTES)
+        head, found, digits = chunk.partition(_RESULT)
+        if not found:
+            response.read()
+            raise AnvilError(f"anvil_dumpState: {head[:300]!r}")
+        while chunk:
+            digits, end, _ = digits.partition(_QUOTE)
+            even = len(digits) // 2 * 2
+            yield bytes.fromhex(digits[:even].decode())
+            if end:
+                break
+            chunk = response.read(CHUNK_BYTES)
+            digits = digits[even:] + chunk
+        response.read()
 
-    def _settle(self, dump: Path) -> None:
-        _sync(dump)
-        dump.replace(self._whole)
-        _sync(self._whole.parent)
-
-    def _version(self) -> tuple[int, int] | None:
-        """Tells one content of the state file from another."""
+    def _ask(self, method: str) -> http.client.HTTPResponse:
+        question = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": []})
         try:
-            found = self.state.stat()
-        except FileNotFoundError:
-            return None
-        return found.st_mtime_ns, found.st_size
+            self._connection.request("POST", "/", question, {"content-type": "application/json"})
+            return self._connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()  # the next question opens another
+            raise
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+class DevChain:
+    """One anvil with its blocks and copies. `state`: where the copy is."""
+
+    def __init__(self, state: Path, block_seconds: float, copy_seconds: float, command: list[str]) -> None:
+        self._state, self._command = state, command
+        self._block_seconds, self._copy_seconds = block_seconds, copy_seconds
+        self._anvil = Anvil(_port(command))
+        self._stopping = False
+        self._woken = threading.Event()  # anvil has ended, or is to
+
+    def run(self) -> int:
+        """Runs anvil until it ends, or SIGTERM or SIGINT comes. Returns the exit status as a shell gives it."""
+        self._state.parent.mkdir(parents=True, exist_ok=True)
+        load = [f"--load-state={self._state}"] if self._state.exists() else []
+        _say(f"starting from {self._state}" if load else "starting a new chain")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGCHLD, lambda *_: self._woken.set())
+        with subprocess.Popen([*self._command, *load, *BOUNDS]) as process:
+            if self._is_up(process):
+                self._go_on(process)
+                if process.poll() is None:
+                    self._copy()
+            process.terminate()
+            status = process.wait()
+        _say(f"anvil ended with {status}")
+        return status if status >= 0 else 128 - status
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+        self._woken.set()
+
+    def _is_up(self, process: subprocess.Popen[bytes]) -> bool:
+        end = time.monotonic() + START_SECONDS
+        while process.poll() is None and not self._stopping:
+            try:
+                self._anvil.mine()
+                return True
+            except OSError as error:
+                if time.monotonic() > end:
+                    _say(f"anvil does not answer: {error}")
+                    return False
+                self._woken.wait(LOOK_SECONDS)
+        return False
+
+    def _go_on(self, process: subprocess.Popen[bytes]) -> None:
+        """Blocks and copies, one after the other."""
+        next_copy = time.monotonic() + self._copy_seconds
+        while process.poll() is None and not self._stopping:
+            began = time.monotonic()
+            if began >= next_copy:
+                self._copy()
+                took = time.monotonic() - began
+                next_copy = time.monotonic() + max(self._copy_seconds, took / COPYING_SHARE - took)
+            try:
+                self._anvil.mine()
+            except (OSError, http.client.HTTPException, AnvilError) as error:
+                _say(f"no block was made: {error}")
+            self._woken.wait(max(0.0, began + self._block_seconds - time.monotonic()))
+
+    def _copy(self) -> None:
+        new = self._state.with_name(self._state.name + ".new")
+        try:
+            self._anvil.copy(new)
+            new.replace(self._state)
+            _sync(self._state.parent)
+        except (OSError, http.client.HTTPException, AnvilError, ValueError, zlib.error) as error:
+            # A full disk, say: the chain goes on, with the copy that was kept before.
+            _say(f"the state was not kept: {error}")
+
+
+def _port(command: list[str]) -> int:
+    ports = [argument.partition("=")[2] for argument in command if argument.startswith("--port=")]
+    return int(ports[-1]) if ports else PORT
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def run(state: Path, command: list[str]) -> int:
-    """Runs anvil until it ends; SIGTERM and SIGINT are passed on to it. Returns the exit status as a shell gives it."""
-    state.parent.mkdir(parents=True, exist_ok=True)
-    dumps = Dumps(state)
-    _say(dumps.restore())
-    with subprocess.Popen([*command, f"--state={state}", *BOUNDS]) as anvil:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda number, _: anvil.send_signal(number))
-        while True:
-            try:
-                status = anvil.wait(LOOK_SECONDS)
-                break
-            except subprocess.TimeoutExpired:
-                _keep(dumps)
-    _say(f"anvil ended with {status}")
-    return status if status >= 0 else 128 - status
-
-
-def _keep(dumps: Dumps) -> None:
-    try:
-        dumps.keep()
-    except OSError as error:  # a full disk, say: the chain goes on, with the dump that was kept before
-        _say(f"the last state was not kept: {error}")
 
 
 def _say(message: str) -> None:
@@ -136,10 +184,11 @@ def _say(message: str) -> None:
 
 def main() -> int:
     """The command line. Returns the exit status."""
-    if len(sys.argv) < 3:
-        print("usage: python -m kubeswarm_contracts.devchain STATE_FILE anvil ARGS...", file=sys.stderr)
+    if len(sys.argv) < 5:
+        print("usage: devchain.py STATE BLOCK_SECONDS COPY_SECONDS anvil ARGS...", file=sys.stderr)
         return 2
-    return run(Path(sys.argv[1]), sys.argv[2:])
+    state, block_seconds, copy_seconds, *command = sys.argv[1:]
+    return DevChain(Path(state), float(block_seconds), float(copy_seconds), command).run()
 
 
 if __name__ == "__main__":

@@ -78,6 +78,7 @@ class RunLog:
             response.raise_for_status()
             return answer.model_validate_json(response.content)
         except (requests.RequestException, ValidationError, ValueError) as error:
+            self._session.close()  # the connection that was kept may lead to what is no log any more
             cause = type(error).__name__
             raise ChainUnreachable(
                 f"no answer from the log of runs at {self.name} ({cause}): check indexer.url and that it runs"

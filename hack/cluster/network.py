@@ -23,6 +23,8 @@ RULES = (
     # Where Docker runs, the chain's policy is to drop.
     ("filter", "FORWARD", ("-s", POD_RANGE, "-j", "ACCEPT")),
     ("filter", "FORWARD", ("-d", POD_RANGE, "-j", "ACCEPT")),
+    # What kube-proxy has turned to no pod (yet) goes nowhere: outside, something else might answer at that address.
+    *(("filter", chain, ("-d", SERVICE_RANGE, "-j", "REJECT")) for chain in ("FORWARD", "OUTPUT")),
     # Each new connection from or to a pod, at its real addresses (services are resolved by then); with nobody to judge
     # it, it is dropped. Not here: what the node says to its pods and they to it, which policies always allow.
     *(

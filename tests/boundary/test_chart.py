@@ -233,14 +233,15 @@ def test_only_the_operator_and_the_deployment_see_the_chains_keys(render: Render
 
 def test_the_development_chain_is_started_by_what_keeps_its_state(render: Render) -> None:
     container = named(render(), "StatefulSet", "kubeswarm-chain")["spec"]["template"]["spec"]["containers"][0]
-    python, isolated, program, state, anvil = container["command"]
-    assert (python, isolated, anvil) == ("python3", "-I", "anvil")
+    python, isolated, program = container["command"]
+    state, block, copy, anvil, *_ = container["args"]
+    assert (python, isolated, block, copy, anvil) == ("python3", "-I", "1", "5", "anvil")
     source, target = "contracts/kubeswarm_contracts", str(Path(program).parent)
     assert f"COPY {source} {target}\n" in (ROOT / "contracts" / "Dockerfile").read_text(encoding="utf-8")
     assert (ROOT / source / Path(program).name).is_file()
     mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
     assert mounts[str(Path(state).parent)] == "data"
-    assert not [argument for argument in container["args"] if argument.startswith("--state=")]
+    assert not [argument for argument in container["args"] if argument.startswith(("--state", "--block-time"))]
 
 
 def test_every_image_is_a_value(render: Render) -> None:

@@ -24,6 +24,7 @@ from tests.e2e.swarms import SYSTEM, Cluster, Object, is_true, tiny_swarm
 NODE = "guarded-0"
 HEAD = f"{NODE}-head-0"
 STRANGER_PORT = 8000
+UNUSED_SERVICE = "10.96.255.254"  # services get lower addresses first
 LISTENS = "0A"  # the state of a listening socket in /proc/net/tcp
 LOOPBACK = ("0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F")
 
@@ -103,6 +104,10 @@ def test_a_nodes_pods_reach_no_stranger(guarded: Cluster) -> None:
         (_rollout_pod(guarded), ROLLOUT_CONTAINER),
     ):
         assert _probed(guarded, pod, container, stranger, {STRANGER_PORT}) == {STRANGER_PORT: "silent"}
+
+
+def test_an_address_of_no_service_is_refused_and_not_looked_for_outside(guarded: Cluster) -> None:
+    assert _probed(guarded, "stranger", "probe", UNUSED_SERVICE, {STRANGER_PORT}) == {STRANGER_PORT: "refused"}
 
 
 def _stranger() -> Object:

@@ -30,6 +30,8 @@ from kubeswarm_contracts import Account, Chain, ChainError, Transactor, deployme
 from kubeswarm_contracts.deploy import DEVELOPMENT_CHAIN, DEVELOPMENT_KEY, deploy
 
 START_SECONDS = 60.0
+#: Between blocks of the chain, and between copies of it.
+BLOCK_SECONDS, COPY_SECONDS = 1, 60
 STREAM_BYTES = 256 * 1024 * 1024
 #: Ether for a Node's key: of no worth here.
 GAS_MONEY = 100 * 10**18
@@ -49,9 +51,8 @@ class LocalChain:
         self.url = f"http://127.0.0.1:{port}"
         folder.mkdir(parents=True, exist_ok=True)
         command = [
-            sys.executable, "-I", devchain.__file__, folder / "state.json",
+            sys.executable, "-I", devchain.__file__, folder / "state.json", BLOCK_SECONDS, COPY_SECONDS,
             program, "--quiet", "--host=127.0.0.1", f"--port={port}", f"--chain-id={DEVELOPMENT_CHAIN}",
-            "--block-time=1", "--state-interval=60",
         ]  # fmt: skip
         self.process = Process("the chain (anvil)", command, folder / "log", {})
         self._chain = Chain(self.url, deployment(DEVELOPMENT_CHAIN))

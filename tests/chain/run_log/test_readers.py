@@ -1,9 +1,11 @@
 """Who reads the log instead of the chain is told the same: the client, the operator's view, and `kubeswarm lineage`."""
 
 import asyncio
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -42,6 +44,31 @@ def test_what_is_wrong_with_a_log_is_told(served: Any) -> None:
         RunLog(f"{NOWHERE}/token").block()
     with pytest.raises(ValueError, match=r"indexer\.url must be http"):
         RunLog("ftp://example.org")
+
+
+class FirstConnectionIsNoLog(BaseHTTPRequestHandler):
+    """As where a Service without endpoints led elsewhere: that connection answers 404 for as long as it is kept."""
+
+    protocol_version = "HTTP/1.1"
+    first: ClassVar[list[tuple[str, int]]] = []
+
+    def do_GET(self) -> None:
+        self.first.append(self.client_address)
+        body = b"" if self.client_address == self.first[0] else b'{"detail": "there is no such run"}'
+        self.send_response(404)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def test_a_connection_that_leads_elsewhere_is_not_kept() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), FirstConnectionIsNoLog) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        log = RunLog(f"http://127.0.0.1:{server.server_port}", 31337)
+        with pytest.raises(ChainUnreachable, match="no answer from the log of runs"):
+            log.swarm("0x" + 64 * "1")
+        assert log.swarm("0x" + 64 * "1") is None
+        server.shutdown()
 
 
 def look(told: History, folder: Path, indexer: str | None) -> ChainFacts:
