@@ -1,4 +1,4 @@
-"""What the operator says while it can't hear of pods."""
+"""What the operator says while it can't hear of what a Node or a Swarm has."""
 
 from pathlib import Path
 
@@ -15,8 +15,12 @@ NOWHERE = {"head": {"spec": {"nodeSelector": {"disk": "none"}}}}
 HEARD_SECONDS = 8.0
 
 
+def _found(made: World, namespace: str, kind: str, name: str) -> dict[str, object]:
+    return made.objects(namespace, KINDS).get((kind, name)) or {"metadata": {"generation": 0}}
+
+
 def _node(made: World, namespace: str) -> dict[str, object]:
-    return made.objects(namespace, KINDS).get(("Node", "light-0")) or {"metadata": {"generation": 0}}
+    return _found(made, namespace, "Node", "light-0")
 
 
 def test_a_node_is_not_ready_by_pods_of_which_nothing_is_heard(plane: Plane, tmp_path: Path) -> None:
@@ -37,3 +41,27 @@ def test_a_node_is_not_ready_by_pods_of_which_nothing_is_heard(plane: Plane, tmp
 
         made.heal()
         made.until(lambda: says(_node(made, namespace), "Ready", "Unschedulable"), 60)
+
+
+def test_a_swarm_is_not_ready_by_nodes_of_which_nothing_is_heard(plane: Plane, tmp_path: Path) -> None:
+    """Its Node has gone, while the last that was heard is that it is ready; the Swarm changes, and is looked at."""
+    with world(plane, tmp_path) as made:
+        namespace = made.namespace()
+        path = KINDS["Swarm"].format(namespace)
+
+        def ready() -> bool:
+            return says(_found(made, namespace, "Swarm", "light"), "Ready", "Training")
+
+        made.send("POST", path, swarm(namespace, "light", rollout={"workers": 0}))
+        made.until(ready, 60)
+
+        made.refuse_watches("swarmnodes")
+        made.send("DELETE", f"{KINDS['Node'].format(namespace)}/light-0")
+        made.until(lambda: ("Node", "light-0") not in made.objects(namespace, KINDS), 60)
+        made.send("PATCH", f"{path}/light", {"spec": {"ttlSecondsAfterFinished": 3600}}, MERGE)
+        with pytest.raises(TimeoutError):
+            made.until(ready, HEARD_SECONDS)
+
+        made.heal()
+        made.until(lambda: ("Node", "light-0") in made.objects(namespace, KINDS), 60)
+        made.until(ready, 60)

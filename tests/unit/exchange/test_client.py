@@ -10,89 +10,15 @@ from pathlib import Path
 
 import msgpack
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from nats.aio.client import Client, RawCredentials
 
-from kubeswarm_api.encoding import canonical_msgpack
 from kubeswarm_api.errors import InvalidBatch
-from kubeswarm_api.names import groups_subject
-from kubeswarm_api.rollouts import DROP_REASONS, MAX_BATCH_BYTES, Completion, Group, RolloutBatch, SignedBatch
-from kubeswarm_contracts import Account, Domain, new_key, recover_batch_signer
-from kubeswarm_operator.exchange import admin_credentials, delete_stream, ensure_stream, node_credentials
-from kubeswarm_workers.exchange.admit import Refused, admit
+from kubeswarm_api.rollouts import DROP_REASONS, MAX_BATCH_BYTES, Completion, SignedBatch
+from kubeswarm_operator.exchange import admin_credentials, delete_stream, ensure_stream
 from kubeswarm_workers.exchange.client import OUTBOX_BATCHES, NatsExchange
-from kubeswarm_workers.exchange.inbox import CAPACITY_BYTES, Inbox
+from kubeswarm_workers.exchange.inbox import CAPACITY_BYTES
+from tests.unit.exchange.peers import SWARM, Notary, Peer, batch_of
 
-SWARM = "0x" + "ab" * 32
-DOMAIN = Domain(chain_id=31337, registry="0x" + "33" * 20)
 WAIT_SECONDS = 20
-
-
-class Notary:
-    """Signs with a key of its own and knows the members: the attestor without socket and chain."""
-
-    def __init__(self, members: set[str]) -> None:
-        self.account = Account(new_key()[0])
-        self.members = members
-        self.reachable = True
-        members.add(self.account.address)
-
-    @property
-    def node_id(self) -> str:
-        return self.account.address
-
-    def sign(self, round: int, root: bytes) -> bytes:
-        return self.account.sign_batch(DOMAIN, SWARM, self.node_id, round, root)
-
-    def verify(self, batch: SignedBatch) -> None:
-        if not self.reachable:
-            raise ConnectionRefusedError("no attestor")
-        node, number = batch.batch.node_id, batch.batch.round
-        if node not in self.members:
-            raise InvalidBatch("membership", node)
-        if recover_batch_signer(DOMAIN, SWARM, node, number, batch.batch.root(), batch.signature) != node:
-            raise InvalidBatch("signature", node)
-
-
-def batch_of(notary: Notary, number: int, tokens: int = 20) -> SignedBatch:
-    completion = Completion(tokens=[7] * tokens, logprobs=[-0.5] * tokens, reward=0.25, truncated=False)
-    group = Group(task="needle", item=number, prompt_tokens=[1, 2, 3], completions=[completion, completion])
-    batch = RolloutBatch(
-        swarm_id=SWARM, node_id=notary.node_id, round=number, model="0x" + "cd" * 32, groups=[group, group]
-    )
-    return SignedBatch(batch=batch, signature=notary.sign(number, batch.root()))
-
-
-class Peer:
-    """A Node: its notary, its credentials, and its client once it is opened."""
-
-    def __init__(self, server, folder: Path, members: set[str]) -> None:
-        self.server, self.notary = server, Notary(members)
-        self.credentials = folder / f"{self.notary.node_id}.creds"
-        self.credentials.write_text(node_credentials(server.keyring, SWARM, self.notary.node_id))
-        self.client: NatsExchange | None = None
-
-    def open(self) -> NatsExchange:
-        self.client = NatsExchange(self.server.url, self.credentials, SWARM, self.notary)
-        return self.client
-
-    def send(self, *messages: bytes, subject: str | None = None) -> None:
-        """Publishes raw bytes with this Node's credentials, past its client."""
-
-        async def publish() -> None:
-            client = Client()
-            await client.connect(
-                self.server.url,
-                user_credentials=RawCredentials(self.credentials.read_text()),
-                inbox_prefix=f"_INBOX_{self.notary.node_id}",
-                allow_reconnect=False,
-            )
-            for message in messages:
-                await client.jetstream().publish(subject or groups_subject(SWARM, self.notary.node_id), message)
-            await client.close()
-
-        asyncio.run(publish())
 
 
 def resident_bytes() -> int:
@@ -330,62 +256,3 @@ def test_a_server_that_forgot_everything_is_no_end(make_peer, server):
     asyncio.run(ensure_stream(server.url, admin, SWARM, 256 * 1024 * 1024))
     wait_for(lambda: theirs.received(cursor))
     assert rounds(theirs.received(cursor)) == [2]
-
-
-def test_the_inbox_forgets_what_was_taken_and_counts_what_was_refused():
-    members: set[str] = set()
-    batch = batch_of(Notary(members), 1)
-    inbox = Inbox(capacity=100)
-    assert inbox.position is None
-    assert inbox.take(5) == [] and inbox.position == 5
-    inbox.put(6, batch, 60)
-    assert not inbox.full
-    inbox.refuse(7, "schema", 3)
-    inbox.put(8, batch, 60)
-    inbox.skip(9)
-    assert inbox.full and inbox.position == 9
-    assert [cursor for cursor, _ in inbox.take(5)] == [6, 8]
-    assert [cursor for cursor, _ in inbox.take(6)] == [8]
-    assert not inbox.full
-    assert dict(inbox.dropped) == {"schema": 3}
-
-
-NOTARY = Notary(set())
-GOOD = batch_of(NOTARY, 1)
-
-
-@settings(max_examples=300)
-@given(st.data())
-def test_no_bytes_whatever_get_an_exception_out(data):
-    """Cut, changed and made-up messages are refused with a known reason, or are the good one."""
-    encoded = bytearray(GOOD.encode())
-    kind = data.draw(st.sampled_from(["bytes", "flip", "cut", "values"]))
-    if kind == "bytes":
-        message = data.draw(st.binary(max_size=200))
-    elif kind == "flip":
-        at = data.draw(st.integers(0, len(encoded) - 1))
-        encoded[at] = data.draw(st.integers(0, 255))
-        message = bytes(encoded)
-    elif kind == "cut":
-        message = bytes(encoded[: data.draw(st.integers(0, len(encoded)))])
-    else:
-        value = GOOD.model_dump()
-        field = data.draw(st.sampled_from(["reward", "tokens", "logprobs", "truncated"]))
-        odd = st.one_of(st.none(), st.floats(), st.integers(-(2**63), 2**64 - 1), st.text(max_size=5), st.booleans())
-        value["batch"]["groups"][0]["completions"][0][field] = data.draw(st.one_of(odd, st.lists(odd, max_size=3)))
-        message = msgpack.packb(value, use_bin_type=True) or b""
-    found = admit(message, groups_subject(SWARM, NOTARY.node_id), SWARM, NOTARY)
-    if isinstance(found, Refused):
-        assert found.reason in DROP_REASONS and found.groups >= 1
-    else:
-        assert found.batch.root() == GOOD.batch.root()
-
-
-def test_a_message_over_the_limit_is_refused_unread():
-    found = admit(bytes(5 * 1024 * 1024), groups_subject(SWARM, NOTARY.node_id), SWARM, NOTARY)
-    assert isinstance(found, Refused) and found.reason == "size"
-    deep = canonical_msgpack("x")
-    for _ in range(500):
-        deep = b"\x91" + deep
-    found = admit(deep, groups_subject(SWARM, NOTARY.node_id), SWARM, NOTARY)
-    assert isinstance(found, Refused) and found.reason == "schema"
