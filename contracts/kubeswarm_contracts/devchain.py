@@ -108,7 +108,7 @@ class DevChain:
         """Runs anvil until it ends, or SIGTERM or SIGINT comes. Returns the exit status as a shell gives it."""
         self._state.parent.mkdir(parents=True, exist_ok=True)
         load = [f"--load-state={self._state}"] if self._state.exists() else []
-        _say(f"starting from {self._state}" if load else "starting a new chain")
+        _say(f"starting from {self._state.name}" if load else "starting a new chain")
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         signal.signal(signal.SIGCHLD, lambda *_: self._woken.set())

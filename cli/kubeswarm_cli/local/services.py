@@ -31,7 +31,7 @@ from kubeswarm_contracts.deploy import DEVELOPMENT_CHAIN, DEVELOPMENT_KEY, deplo
 
 START_SECONDS = 60.0
 #: Between blocks of the chain, and between copies of it.
-BLOCK_SECONDS, COPY_SECONDS = 1, 60
+BLOCK_SECONDS, COPY_SECONDS = "1", "60"
 STREAM_BYTES = 256 * 1024 * 1024
 #: Ether for a Node's key: of no worth here.
 GAS_MONEY = 100 * 10**18
