@@ -43,8 +43,12 @@ class AnvilError(Exception):
     """anvil did not do what it was asked."""
 
 
+#: What asking anvil can raise.
+FAILURES = (OSError, http.client.HTTPException, AnvilError)
+
+
 class Anvil:
-    """JSON-RPC to an anvil on this machine. Methods raise OSError, HTTPException or AnvilError."""
+    """JSON-RPC to an anvil on this machine. Methods raise FAILURES."""
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
@@ -58,13 +62,17 @@ class Anvil:
     def copy(self, path: Path) -> None:
         """Writes the state to `path`, in the JSON that anvil loads, in constant memory; it is on the disk then."""
         plain = zlib.decompressobj(_GZIP)
-        with path.open("wb") as file:
-            for part in self._state():
-                file.write(plain.decompress(part))
-            if not plain.eof:
-                raise AnvilError("anvil_dumpState: the answer ended early")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with path.open("wb") as file:
+                for part in self._state():
+                    file.write(plain.decompress(part))
+                if not plain.eof:
+                    raise AnvilError("anvil_dumpState: the answer ended early")
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            self._connection.close()  # the rest of the answer was not read
+            raise
 
     def _state(self) -> Iterator[bytes]:
         """The gzipped state, in parts: the answer holds it as one string of hexadecimal digits."""
@@ -132,7 +140,7 @@ class DevChain:
             try:
                 self._anvil.mine()
                 return True
-            except OSError as error:
+            except FAILURES as error:
                 if time.monotonic() > end:
                     _say(f"anvil does not answer: {error}")
                     return False
@@ -150,7 +158,7 @@ class DevChain:
                 next_copy = time.monotonic() + max(self._copy_seconds, took / COPYING_SHARE - took)
             try:
                 self._anvil.mine()
-            except (OSError, http.client.HTTPException, AnvilError) as error:
+            except FAILURES as error:
                 _say(f"no block was made: {error}")
             self._woken.wait(max(0.0, began + self._block_seconds - time.monotonic()))
 
@@ -160,7 +168,7 @@ class DevChain:
             self._anvil.copy(new)
             new.replace(self._state)
             _sync(self._state.parent)
-        except (OSError, http.client.HTTPException, AnvilError, ValueError, zlib.error) as error:
+        except (*FAILURES, ValueError, zlib.error) as error:
             # A full disk, say: the chain goes on, with the copy that was kept before.
             _say(f"the state was not kept: {error}")
 
