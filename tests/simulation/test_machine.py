@@ -28,10 +28,9 @@ def _run(plane: Plane, folder: Path, machines: int, steps: int, derandomize: boo
         try:
             run_state_machine_as_test(Machine, settings=chosen)
         except Exception as error:  # of a repetition, which ends at once: what was found first is what counts
-            raise AssertionError(Machine.failed or str(error)) from error
-        print(
-            f"{Machine.steps - before} steps: {described(Machine.seen)}; faults met: {made.met}; starts: {made.starts}"
-        )
+            raise AssertionError(f"{Machine.failed or error}\nThe witness missed writes {made.gaps} times.") from error
+        print(f"{Machine.steps - before} steps: {described(Machine.seen)}; faults met: {made.met}")
+        print(f"starts: {made.starts}; the witness missed writes {made.gaps} times")
     assert Machine.steps - before >= machines * steps
 
 

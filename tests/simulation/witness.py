@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from hack.simulation.api import Api, Object, WatchRefused
@@ -28,12 +28,26 @@ class Sight:
     body: Object
 
 
+@dataclass(frozen=True)
+class Gap:
+    """Writes of which nothing was heard, because the API server no longer remembered them when it was asked."""
+
+    since: int
+    until: int
+    at: float  # its end
+
+    def touches(self, claim: Sight, lag: float) -> bool:
+        """Whether the ground of a claim may lie in it."""
+        return self.since < claim.version and (claim.version <= self.until or claim.at <= self.at + lag)
+
+
 @dataclass
 class Witness:
     """The history of one cluster."""
 
     api: Api
     sights: list[Sight] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
 
     async def watch(self) -> None:
         """From now on, for ever."""
@@ -43,27 +57,43 @@ class Witness:
         ]
 
     async def _follow(self, path: str, version: str) -> None:
+        known: dict[str, Object] = {}
         while True:  # a watch ends by itself after minutes
             try:
                 async for event in self.api.events(path, version):
-                    body = event["object"]
+                    body, gone = event["object"], event["type"] == "DELETED"
                     version = body["metadata"]["resourceVersion"]
-                    self.sights.append(Sight(time.monotonic(), int(version), event["type"] == "DELETED", body))
-            except WatchRefused:  # of a server that has just begun, before anything was done
-                version = await self.api.version(path)
+                    self._see(known, int(version), gone, body)
+            except WatchRefused:  # of a server that has just begun, or that was not read from for too long
+                found = await self.api.send("GET", path)
+                since, version = version, found["metadata"]["resourceVersion"]
+                there = {each["metadata"]["uid"]: each for each in found["items"]}
+                for each in [body for uid, body in known.items() if uid not in there]:
+                    self._see(known, int(version), True, each)
+                for each in there.values():
+                    self._see(known, int(each["metadata"]["resourceVersion"]), False, each)
+                self.gaps.append(Gap(int(since), int(version), time.monotonic()))
+
+    def _see(self, known: dict[str, Object], version: int, gone: bool, body: Object) -> None:
+        self.sights.append(Sight(time.monotonic(), version, gone, body))
+        known.pop(body["metadata"]["uid"], None)
+        known |= {} if gone else {body["metadata"]["uid"]: body}
 
     def ungrounded(self, namespace: str) -> list[str]:
         """Where Ready was written as True without all pods that the spec of that generation wants having been ready."""
         told = [each for each in self.sights if each.body["metadata"]["namespace"] == namespace]
-        return list(ungrounded(sorted(told, key=lambda each: each.version)))
+        return list(ungrounded(sorted(told, key=lambda each: each.version), self.gaps))
 
     def forget(self) -> None:
         """Drops what was seen so far."""
         self.sights.clear()
 
 
-def ungrounded(sights: list[Sight]) -> Iterator[str]:
-    """Where Ready was written without ground, in a namespace's events in the order of their writes."""
+def ungrounded(sights: list[Sight], gaps: Sequence[Gap] = ()) -> Iterator[str]:
+    """Where Ready was written without ground, in a namespace's events in the order of their writes.
+
+    Of what may have had its ground, or its spec, in a gap nothing is said.
+    """
     pods: dict[str, Object] = {}
     history: list[tuple[float, list[Object]]] = [(float("-inf"), [])]  # since when there were which pods
     specs: dict[tuple[str, int], Object] = {}  # by uid and generation
@@ -80,6 +110,8 @@ def ungrounded(sights: list[Sight]) -> Iterator[str]:
             continue
         observed = body["status"]["observedGeneration"]
         spec = specs.get((meta["uid"], observed))
+        if any(gap.touches(sight, float("inf") if spec is None else LAG[kind]) for gap in gaps):
+            continue
         if spec is None or not any(_all_ready(body, spec, seen) for seen in _recent(history, sight.at - LAG[kind])):
             versions = f"resourceVersion {sight.version} (generation {meta['generation']}, observed {observed})"
             yield (

@@ -141,6 +141,11 @@ class World:
         return self._witness.ungrounded(namespace)
 
     @property
+    def gaps(self) -> int:
+        """How often the witness missed writes."""
+        return len(self._witness.gaps)
+
+    @property
     def met(self) -> dict[str, int]:
         """Faults that the operator's requests have met."""
         return {fault.name: count for fault, count in self._proxy.met.items()}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.witness import LAG, Sight, ungrounded
+from tests.simulation.witness import LAG, Gap, Sight, ungrounded
 
 LATE = max(LAG.values()) + 1
 
@@ -79,3 +79,18 @@ def test_pods_that_a_spec_between_took_away_are_seen_late_like_any() -> None:
     told = ((0.0, _pod("h", "head", True)), (1.0, suspended), (1.1, gone))
     assert not _judged(*told, (1.2, resumed))
     assert _judged(*told, (1.1 + LATE, resumed))
+
+
+def test_of_what_may_have_had_its_ground_in_a_gap_nothing_is_said() -> None:
+    told = [
+        Sight(0, 1, False, _owner("Node", 1, 0, False)),
+        Sight(5, 10, False, _owner("Node", 1, 0, True)),
+        Sight(5 + LATE, 20, False, _owner("Node", 1, 0, True)),
+        Sight(5 + LATE, 21, False, _owner("Node", 3, 0, True, observed=2)),
+    ]
+    versions = [int(words.split()[6]) for words in ungrounded(told)]
+    assert versions == [10, 20, 21]
+    versions = [int(words.split()[6]) for words in ungrounded(told, [Gap(since=4, until=12, at=5)])]
+    assert versions == [20], "the ground of 10, and the spec of 21, may have been there"
+    versions = [int(words.split()[6]) for words in ungrounded(told, [Gap(since=19, until=20, at=5 + LATE)])]
+    assert versions == [10]
