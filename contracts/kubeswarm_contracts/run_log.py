@@ -4,6 +4,8 @@ from typing import TypeVar
 
 import requests
 from pydantic import ValidationError
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from kubeswarm_api.base import Model
 from kubeswarm_api.records import Address, Digest
@@ -13,6 +15,8 @@ from kubeswarm_contracts.errors import ChainRejected, ChainUnreachable
 from kubeswarm_contracts.rpc import CONNECT_SECONDS, READ_SECONDS, endpoint_name
 
 M = TypeVar("M", bound=Model)
+#: A server may close a connection that was idle just when the next question comes.
+_ONCE_MORE = Retry(total=1, backoff_factor=0, allowed_methods={"GET"})
 
 
 class RunLog:
@@ -23,6 +27,8 @@ class RunLog:
         self.name = endpoint_name("indexer.url", url)
         self._url, self._chain_id = url.rstrip("/"), chain_id
         self._session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(max_retries=_ONCE_MORE))
 
     def state(self) -> LogState:
         """Which chain the log is of, and how far it is."""

@@ -25,6 +25,8 @@ log = logging.getLogger("kubeswarm_indexer")
 #: The database may need a password, which has no place among a process's arguments.
 DATABASE_ENV = "KUBESWARM_DATABASE_URL"
 STOP_SECONDS = 10.0
+#: Longer than the operator takes between two questions, or it would find its connection closed now and then.
+KEEP_ALIVE_SECONDS = 75
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,7 +59,15 @@ def _serve(chain: Chain, store: Store, options: argparse.Namespace) -> int:
     thread = threading.Thread(target=follower.run, args=(stop, options.poll_seconds), name="follow", daemon=True)
     thread.start()
     log.info("following", extra={"chainId": chain.deployment.chain_id, "chain": chain.rpc.name, "port": options.port})
-    config = uvicorn.Config(app, options.host, options.port, log_config=None, access_log=False, server_header=False)
+    config = uvicorn.Config(
+        app,
+        options.host,
+        options.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # uvicorn has a handler of its own, and then repeats the signal
     try:
         uvicorn.Server(config).run()  # returns after SIGTERM, when all requests are answered

@@ -2,6 +2,8 @@
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -61,14 +63,43 @@ class FirstConnectionIsNoLog(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def test_a_connection_that_leads_elsewhere_is_not_kept() -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), FirstConnectionIsNoLog) as server:
+class ClosesWhenAskedAgain(BaseHTTPRequestHandler):
+    """As a server that has had enough of an idle connection just when the next question comes."""
+
+    protocol_version = "HTTP/1.1"
+    answered = False
+
+    def do_GET(self) -> None:
+        if self.answered:
+            self.close_connection = True
+            return
+        self.answered = True
+        body = b'{"detail": "there is no such run"}'
+        self.send_response(404)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@contextmanager
+def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[RunLog]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        log = RunLog(f"http://127.0.0.1:{server.server_port}", 31337)
+        yield RunLog(f"http://127.0.0.1:{server.server_port}", 31337)
+        server.shutdown()
+
+
+def test_a_connection_that_its_server_closes_costs_nothing() -> None:
+    with answering(ClosesWhenAskedAgain) as log:
+        for _ in range(3):
+            assert log.swarm("0x" + 64 * "1") is None
+
+
+def test_a_connection_that_leads_elsewhere_is_not_kept() -> None:
+    with answering(FirstConnectionIsNoLog) as log:
         with pytest.raises(ChainUnreachable, match="no answer from the log of runs"):
             log.swarm("0x" + 64 * "1")
         assert log.swarm("0x" + 64 * "1") is None
-        server.shutdown()
 
 
 def look(told: History, folder: Path, indexer: str | None) -> ChainFacts:
