@@ -125,7 +125,7 @@ def _compared(what: tuple[str, str], fields: dict[str, Any], live: Object | None
     for path, value in fields.items():
         seen = _at(live, path)
         if (value is ... and not seen) or (value is not ... and seen != value):
-            detail = f": {_at(live, 'status.conditions.Ready')}" if kind in ("Swarm", "Node") else ""
+            detail = f": {json.dumps(_at(live, 'status.conditions'))}" if kind in ("Swarm", "Node") else ""
             yield f"{kind} {name}: {path} is {seen!r}, not {value!r}{detail}"
 
 

@@ -211,6 +211,11 @@ def test_a_pending_claim_is_told_unless_its_pod_says_more() -> None:
     assert "lost its volume" in lost.message
 
 
+def test_no_volume_is_missed_before_a_pod_is_wanted() -> None:
+    """Where a volume waits for its first pod's machine, a Node that begins suspended has none for as long."""
+    assert problems(node_snapshot(spec=node_spec(suspend=True), children=claim("Pending", 3600), pods=())) == []
+
+
 def crashed(state: dict[str, Any], restarts: int, seconds_ago: int = 10, **last: Any) -> list[Reason]:
     ended = {"exitCode": 1, "reason": "Error", "finishedAt": (NOW - timedelta(seconds=seconds_ago)).isoformat(), **last}
     container = {"name": "trainer", "ready": True, "restartCount": restarts, "state": state}

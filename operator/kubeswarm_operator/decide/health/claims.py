@@ -14,14 +14,15 @@ BINDING_GRACE = timedelta(seconds=15)
 
 
 def claims(snapshot: NodeSnapshot) -> Iterator[Problem]:
-    """The Node's own claim. What a pod waits for, its scheduler says better."""
+    """The Node's own claim. What a pod waits for, its scheduler says better; a volume may wait for the first pod."""
+    wanted = snapshot.spec is None or not snapshot.spec.suspend
     for (kind, name), live in snapshot.children.items():
         if kind != "PersistentVolumeClaim" or not older(snapshot.now, live, BINDING_GRACE):
             continue
         phase = live.get("status", {}).get("phase")
         if phase == "Lost":
             yield problem(Reason.CLAIM_LOST, f"claim {name} lost its volume")
-        elif phase == "Pending" and not any(_waits_for_machine(pod) for pod in snapshot.pods):
+        elif phase == "Pending" and wanted and not any(map(_waits_for_machine, snapshot.pods)):
             yield problem(Reason.CLAIM_PENDING, _unbound(name, live, snapshot.pods))
 
 
