@@ -79,6 +79,8 @@ class Applier:
         resource, meta = resource_of(manifest), manifest["metadata"]
         live = self._store.get(resource, meta["namespace"], meta["name"])
         if live is None:
+            if resource == SECRETS and not manifest.get("data"):  # whoever makes its content makes it
+                raise Unavailable(404, "NotFound", f"Secret {meta['name']} has just gone")
             try:
                 await self.create(manifest)
                 return True

@@ -60,9 +60,9 @@ async def node_pass(context: Context, key: Key) -> float | None:
             facts = await bring(context, snapshot, snapshot.spec, owner, facts)
         except Refused as error:
             refused = error.problem
-    snapshot = await _look_closer(
-        context, _observe(context, context.store.get(NODES, *key) or live), snapshot.spec, swarm, facts.replicas
-    )
+    # What was decided is about the spec of the pass's beginning, and so is what is said of it.
+    seen = replace(_observe(context, context.store.get(NODES, *key) or live), live=live, spec=snapshot.spec)
+    snapshot = await _look_closer(context, seen, snapshot.spec, swarm, facts.replicas)
     found = tuple(problems(snapshot))
     facts = replace(facts, problems=(refused, *found) if refused else found, rolling=_rolling(snapshot))
     status = node_status(snapshot, facts)

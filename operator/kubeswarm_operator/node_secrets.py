@@ -99,10 +99,10 @@ class Token:
 
 
 async def ray_token(context: Context, owner: Owner, anew: bool = False) -> Token:
-    """The Ray cluster's token, which is made if there is none. `anew`: the one that is there goes."""
+    """The Ray cluster's token, made if there is none. `anew`: the one that is there goes, as one without content does."""
     name = ray_token_name(owner.name)
     live = context.store.get(SECRETS, owner.namespace, name)
-    if live is not None and anew:
+    if live is not None and (anew or RAY_TOKEN_KEY not in (live.get("data") or {})):
         await context.applier.delete(live)
         live = None
     if live is None:

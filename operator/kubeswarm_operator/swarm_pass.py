@@ -1,6 +1,7 @@
 """One pass over one Swarm: its Nodes, its stream on the exchange, its status."""
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from kubeswarm_api.conditions import ConditionType
@@ -57,7 +58,9 @@ async def swarm_pass(context: Context, key: Key) -> float | None:
             refused = error.problem
         for surplus in _surplus(context, plan, owner, snapshot.spec):
             await context.applier.delete(surplus)
-        snapshot = _observe(context, context.store.get(SWARMS, *key) or live)
+        # What was decided is about the spec of the pass's beginning, and so is what is said of it.
+        now = _observe(context, context.store.get(SWARMS, *key) or live)
+        snapshot = replace(now, live=live, spec=snapshot.spec)
     status = swarm_status(snapshot, identity, swarm_nodes(snapshot), refused)
     if holds(ConditionType.READY, status.conditions) and context.store.may_be_old(NODES):  # as of a Node's pods
         return LOOK_SOON

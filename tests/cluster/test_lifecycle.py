@@ -164,6 +164,20 @@ def test_undoes_an_edit(
     until(lambda: _owned_part(cluster.get(namespace, kind, name)) == before, 20, f"{kind} as it was")
 
 
+def test_a_token_that_was_emptied_is_made_anew(
+    cluster: ControlPlane, namespace: str, light: Callable[..., None]
+) -> None:
+    light()
+    before = cluster.get(namespace, "secret", "light-0-ray") or {}
+    cluster.patch(namespace, "secret", "light-0-ray", {"data": None})
+
+    def token() -> str | None:
+        live = cluster.get(namespace, "secret", "light-0-ray") or {}
+        return (live.get("data") or {}).get("token")
+
+    assert until(token, 20, "another token") != before["data"]["token"]
+
+
 def _owned_part(live: dict[str, Any] | None) -> dict[str, Any]:
     assert live is not None
     meta = {key: live["metadata"].get(key) for key in ("labels", "ownerReferences")}

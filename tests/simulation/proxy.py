@@ -48,6 +48,9 @@ class Proxy:
         self._watches: set[asyncio.Task[object]] = set()
         self._cut = False
         self._unwatched: str | None = None  # the plural of a resource of which no watch begins
+        self._held: str | None = None  # the plural of a resource whose changes wait
+        self._released = asyncio.Event()
+        self.waiting = 0  # changes that wait
         self.met: Counter[Fault] = Counter()  # faults that requests have met
         self.url = ""
 
@@ -88,6 +91,11 @@ class Proxy:
         self._unwatched = plural
         await self.cut_watches()
 
+    async def hold(self, plural: str) -> None:
+        """Changes of one resource wait until all is healed."""
+        self._held = plural
+        self._released.clear()
+
     async def part(self, cut: bool) -> None:
         """Nothing passes any more, the Lease's requests neither; or everything again."""
         self._cut = cut
@@ -97,7 +105,8 @@ class Proxy:
     async def heal(self) -> None:
         """No more faults."""
         self._faults.clear()
-        self._everywhere = self._unwatched = None
+        self._everywhere = self._unwatched = self._held = None
+        self._released.set()
         self._cut = False
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -106,6 +115,9 @@ class Proxy:
         if request.query.get("watch") == "true":
             refused = self._unwatched is not None and request.path.endswith(f"/{self._unwatched}")
             return _cut(request) if refused else await self._watch(request)
+        if self._held is not None and request.method in _CHANGES and f"/{self._held}/" in request.path:
+            self.waiting += 1
+            await self._released.wait()
         fault = self._fault_for(request)
         if fault is not None and fault in _STATUS:
             code, reason = _STATUS[fault]

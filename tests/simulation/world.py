@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,16 @@ LEASE = {"durationSeconds": 3, "renewSeconds": 1}
 PORT = 29_300
 
 
+#: Several worlds may share a control plane, one after the other.
+_SERIAL = count(1)
+
+
 class World:
     """All of it, for steps that are plain functions."""
 
     def __init__(self, plane: Plane, background: Background, api: Api, proxy: Proxy, folder: Path) -> None:
         self._plane, self._background, self._api, self._proxy, self._folder = plane, background, api, proxy, folder
         self._witness = Witness(api)
-        self._serial = 0
         self._trace: deque[str] = deque(maxlen=60)
         self._operator: OperatorProcess | None = None
         self.starts = 0
@@ -88,6 +92,15 @@ class World:
         """Of one resource the operator hears nothing any more."""
         self._background.call(self._proxy.refuse_watches(plural))
 
+    def hold(self, plural: str) -> None:
+        """The operator's changes of one resource wait until all is healed."""
+        self._background.call(self._proxy.hold(plural))
+
+    @property
+    def waiting(self) -> int:
+        """Changes that wait, or have waited."""
+        return self._proxy.waiting
+
     def part(self, seconds: float) -> None:
         """The operator and the API server don't hear of each other for a while."""
         self._background.call(self._proxy.part(True))
@@ -106,8 +119,7 @@ class World:
 
     def namespace(self) -> str:
         """A new namespace; what was seen of those before is forgotten."""
-        self._serial += 1
-        name = f"machine-{self._serial}"
+        name = f"machine-{next(_SERIAL)}"
         self._witness.forget()
         self.send("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
         return name

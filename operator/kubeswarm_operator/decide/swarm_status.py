@@ -63,9 +63,9 @@ def _conditions(
     refused: Problem | None,
 ) -> list[Condition]:
     named = [(live["metadata"]["name"], status) for live, status in zip(nodes, statuses, strict=True)]
-    observed = _observed(snapshot, nodes, statuses)
+    observed, unheard = _observed(snapshot, nodes, statuses), _unheard(nodes, statuses)
     claims = [
-        _ready(snapshot, plan, named, refused, observed),
+        _ready(snapshot, plan, named, refused, observed, unheard),
         _progressing(snapshot, plan, named),
         _degraded(snapshot, plan, named, refused),
         _complete(snapshot, plan, named),
@@ -79,10 +79,17 @@ def _conditions(
 
 def _observed(snapshot: SwarmSnapshot, nodes: Sequence[Object], statuses: Sequence[NodeStatus]) -> int:
     """The generation that the status speaks of: the one before while a Node's own word is about an older spec."""
-    for live, status in zip(nodes, statuses, strict=True):
-        if status.observed_generation not in (0, live["metadata"].get("generation", 0)):
-            return snapshot.status.observed_generation
+    if _unheard(nodes, statuses):
+        return snapshot.status.observed_generation
     return snapshot.live["metadata"].get("generation", 0)
+
+
+def _unheard(nodes: Sequence[Object], statuses: Sequence[NodeStatus]) -> bool:
+    """Whether a Node's own word is about an older spec of it."""
+    return any(
+        status.observed_generation not in (0, live["metadata"].get("generation", 0))
+        for live, status in zip(nodes, statuses, strict=True)
+    )
 
 
 def _all_are(
@@ -114,7 +121,9 @@ def _ready(
     named: Sequence[tuple[str, NodeStatus]],
     refused: Problem | None,
     observed: int,
+    unheard: bool,
 ) -> Claim:
+    """`unheard`: a Node's own word is about an older spec of it."""
     kind = ConditionType.READY
     if "deletionTimestamp" in snapshot.live["metadata"]:
         return Claim(kind, "False", Reason.DELETING, "the Swarm is being deleted")
@@ -138,7 +147,10 @@ def _ready(
             return Claim(kind, "False", Reason.CREATING, f"Node {name} has no status yet")
         if ready.status != "True":
             return Claim(kind, "False", ready.reason, f"Node {name}: {ready.message}")
-    if observed == 0:  # there is no spec yet that the Nodes' words were all about
+    # There is no spec yet that the Nodes' words were all about, or not all are about this one: what was said of it may
+    # stand, as when a Node's spec was edited by hand, but a Swarm does not become ready by words about another.
+    said = observed != snapshot.live["metadata"].get("generation", 0) or holds(kind, snapshot.status.conditions)
+    if observed == 0 or (unheard and not said):
         return Claim(kind, "False", Reason.CREATING, "a Node has not been looked at since its spec changed")
     return Claim(kind, "True", Reason.TRAINING, "all Nodes are ready or complete")
 

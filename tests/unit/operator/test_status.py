@@ -304,11 +304,12 @@ def test_a_swarm_is_what_its_nodes_are() -> None:
 
 
 def test_a_swarm_speaks_of_its_new_spec_only_when_its_nodes_do() -> None:
-    def told(node_generation: int, said_of: int, before: int = 1) -> tuple[int, str]:
+    def told(node_generation: int, said_of: int, before: int = 1, ready: bool = False) -> tuple[int, str]:
         """The Swarm's generation is 2, its status is of the one before, or of none: what it is of then, and Ready."""
-        ready = Condition(type="Ready", status="True", reason="R", last_transition_time="x")
-        node = node_object(0, NodeStatus(observed_generation=said_of, conditions=[ready]), generation=node_generation)
-        snapshot = swarm_snapshot(swarm_spec(nodes=1), nodes=(node,), status=SwarmStatus(observed_generation=before))
+        yes, no = (Condition(type="Ready", status=s, reason="R", last_transition_time="x") for s in ("True", "False"))
+        node = node_object(0, NodeStatus(observed_generation=said_of, conditions=[yes]), generation=node_generation)
+        known = SwarmStatus(observed_generation=before, conditions=[yes if ready else no])
+        snapshot = swarm_snapshot(swarm_spec(nodes=1), nodes=(node,), status=known)
         status = swarm_status(snapshot, SWARM_ID, swarm_nodes(snapshot))
         found = condition(status, ConditionType.READY)
         assert found.observed_generation == status.observed_generation
@@ -316,6 +317,8 @@ def test_a_swarm_speaks_of_its_new_spec_only_when_its_nodes_do() -> None:
 
     assert told(node_generation=3, said_of=2) == (1, "True"), "the Node's word is about the spec before"
     assert told(node_generation=3, said_of=2, before=0) == (0, "False"), "and there is none before"
+    assert told(node_generation=3, said_of=2, before=2) == (2, "False"), "what was refused at first is under way now"
+    assert told(node_generation=3, said_of=2, before=2, ready=True) == (2, "True"), "an edit of the Node by hand"
     assert told(node_generation=3, said_of=3) == (2, "True")
     assert told(node_generation=1, said_of=0) == (2, "True"), "a new Node, which holds back nothing"
 
