@@ -99,7 +99,7 @@ class Token:
 
 
 async def ray_token(context: Context, owner: Owner, anew: bool = False) -> Token:
-    """The Ray cluster's token, made if there is none. `anew`: the one that is there goes, as one without content does."""
+    """The Ray cluster's token, made if there is none or it is empty. `anew`: the one that is there goes."""
     name = ray_token_name(owner.name)
     live = context.store.get(SECRETS, owner.namespace, name)
     if live is not None and (anew or RAY_TOKEN_KEY not in (live.get("data") or {})):
