@@ -30,12 +30,11 @@ ANSWER_SECONDS = 600
 CHUNK_BYTES = 1 << 16
 #: Copying may take this part of the time, and blocks wait for it.
 COPYING_SHARE = 0.1
-#: Blocks are made here alone. anvil would also keep the states of up to 500 past blocks, each a copy of all accounts
-#: and storage: more memory than all else together.
+#: Blocks are made here alone. anvil would also keep the states of past blocks, each a copy of all accounts and storage:
+#: more memory than all else together.
 BOUNDS = ("--no-mining", "--prune-history")
-#: What comes before and after the state in anvil's answer.
-_QUOTE = b'"'
-_RESULT = b'"result":"0x'
+#: What comes before and after a result in anvil's answer.
+_RESULT, _QUOTE = b'"result":"0x', b'"'
 _GZIP = 16 + zlib.MAX_WBITS
 
 

@@ -59,8 +59,8 @@ async def swarm_pass(context: Context, key: Key) -> float | None:
         for surplus in _surplus(context, plan, owner, snapshot.spec):
             await context.applier.delete(surplus)
         # What was decided is about the spec of the pass's beginning, and so is what is said of it.
-        now = _observe(context, context.store.get(SWARMS, *key) or live)
-        snapshot = replace(now, live=live, spec=snapshot.spec)
+        seen = _observe(context, context.store.get(SWARMS, *key) or live)
+        snapshot = replace(seen, live=live, spec=snapshot.spec)
     status = swarm_status(snapshot, identity, swarm_nodes(snapshot), refused)
     if holds(ConditionType.READY, status.conditions) and context.store.may_be_old(NODES):  # as of a Node's pods
         return LOOK_SOON

@@ -16,6 +16,7 @@ import pytest
 
 from kubeswarm_contracts import Chain, ChainError, deployment, devchain
 from kubeswarm_contracts.rpc import RpcError
+from tests.cluster.control_plane import until
 
 RICH = "0x" + "11" * 20
 #: The first of the accounts that anvil signs for.
@@ -62,10 +63,7 @@ class DevChain:
         return json.loads(self.state.read_bytes())["best_block_number"] if self.state.exists() else -1
 
     def wait_copied(self, block: int) -> None:
-        end = time.monotonic() + 30
-        while self.copied() < block:
-            assert time.monotonic() < end, self.log.read_text()
-            time.sleep(0.05)
+        until(lambda: self.copied() >= block, 30, f"a copy of block {block}")
 
     def sent(self) -> int:
         """What SENDER has sent, by its account."""
@@ -168,9 +166,7 @@ def test_blocks_come_at_their_pace_and_take_what_waits(dev_chain: DevChain) -> N
     dev_chain.begin(block=0.5)
     began, first = time.monotonic(), dev_chain.chain.block()
     sent = dev_chain.chain.rpc.request("eth_sendTransaction", {"from": SENDER, "to": RICH, "value": "0x1"})
-    while dev_chain.chain.block() < first + 6:
-        assert time.monotonic() < began + 30
-        time.sleep(0.05)
+    until(lambda: dev_chain.chain.block() >= first + 6, 30, "six blocks")
     assert time.monotonic() - began >= 2.0
     assert dev_chain.chain.rpc.request("eth_getTransactionReceipt", sent)["status"] == "0x1"
 
@@ -188,10 +184,7 @@ def test_a_copy_that_finds_no_room_is_told_and_the_chain_goes_on(dev_chain: DevC
     new.symlink_to("/dev/full")
     dev_chain.begin(copy=0.2)
     first = dev_chain.chain.block()
-    end = time.monotonic() + 30
-    while dev_chain.chain.block() < first + 3:
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(lambda: dev_chain.chain.block() >= first + 3, 30, "three blocks")
     assert "No space left on device" in dev_chain.log.read_text()
     assert not dev_chain.state.exists()
     new.unlink()

@@ -1,14 +1,10 @@
 """The client of the endpoint, against servers that are no chain at first, or whose chain runs ahead of them."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 
 from kubeswarm_contracts import ChainUnreachable
 from kubeswarm_contracts.rpc import Rpc, RpcError
+from tests.chain.endpoints import Endpoint, serving
 
 ANSWER = b'{"jsonrpc": "2.0", "id": 0, "result": "0x7a69"}'
 #: anvil's, where a block comes between its choice of the latest one and its look at that one's state.
@@ -18,31 +14,11 @@ OVERTAKEN = (
 )
 
 
-class Endpoint(BaseHTTPRequestHandler):
-    """Answers each request by status and body; the connections that it was asked on, one entry a request."""
-
-    protocol_version = "HTTP/1.1"
-    asked: list[tuple[str, int]]
-
-    def answer(self) -> tuple[int, bytes]:
-        return 200, ANSWER
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
-        self.asked.append(self.client_address)
-        status, body = self.answer()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-
 class FirstConnectionIsNoChain(Endpoint):
     """As where a Service without endpoints led elsewhere: that connection answers 404 for as long as it is kept."""
 
     def answer(self) -> tuple[int, bytes]:
-        return (404, b"") if self.client_address == self.asked[0] else (200, ANSWER)
+        return (404, b"") if self.is_first else (200, ANSWER)
 
 
 class OvertakenTwice(Endpoint):
@@ -61,33 +37,27 @@ class AlwaysOvertaken(Endpoint):
         return 200, OVERTAKEN
 
 
-@contextmanager
-def serving(kind: type[Endpoint]) -> Iterator[Rpc]:
-    handler = type("Handler", (kind,), {"asked": []})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield Rpc(f"http://127.0.0.1:{server.server_port}")
-        server.shutdown()
-
-
 def test_a_connection_that_leads_elsewhere_is_not_kept() -> None:
-    with serving(FirstConnectionIsNoChain) as rpc:
+    with serving(FirstConnectionIsNoChain) as url:
+        rpc = Rpc(url)
         with pytest.raises(ChainUnreachable, match="HTTP status 404"):
             rpc.quantity("eth_chainId")
         assert rpc.quantity("eth_chainId") == 31337
 
 
 def test_an_endpoint_that_its_chain_has_overtaken_is_asked_again() -> None:
-    with serving(OvertakenTwice) as rpc:
+    with serving(OvertakenTwice) as url:
+        rpc = Rpc(url)
         assert rpc.quantity("eth_getBalance", "0x00", "latest") == 31337
 
 
 def test_a_batch_of_which_one_request_was_overtaken_is_asked_again() -> None:
-    with serving(OvertakenInABatch) as rpc:
+    with serving(OvertakenInABatch) as url:
+        rpc = Rpc(url)
         calls = [("eth_getBalance", [address, "latest"]) for address in ("0x00", "0x01")]
         assert rpc.batch(calls) == ["0x7a69", "0x7a69"]
 
 
 def test_one_that_is_overtaken_each_time_is_told_of() -> None:
-    with serving(AlwaysOvertaken) as rpc, pytest.raises(RpcError, match="BlockOutOfRange"):
-        rpc.quantity("eth_getBalance", "0x00", "latest")
+    with serving(AlwaysOvertaken) as url, pytest.raises(RpcError, match="BlockOutOfRange"):
+        Rpc(url).quantity("eth_getBalance", "0x00", "latest")

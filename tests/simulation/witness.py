@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from hack.simulation.api import Api, Object, WatchRefused
+from hack.simulation.api import Api, Object, WatchRefused, missed
 from tests.cluster.control_plane import SLOWNESS
 
 PATHS = ("/apis/kubeswarm.dev/v1alpha1/swarms", "/apis/kubeswarm.dev/v1alpha1/swarmnodes", "/api/v1/pods")
@@ -67,11 +67,9 @@ class Witness:
             except WatchRefused:  # of a server that has just begun, or that was not read from for too long
                 found = await self.api.send("GET", path)
                 since, version = version, found["metadata"]["resourceVersion"]
-                there = {each["metadata"]["uid"]: each for each in found["items"]}
-                for each in [body for uid, body in known.items() if uid not in there]:
-                    self._see(known, int(version), True, each)
-                for each in there.values():
-                    self._see(known, int(each["metadata"]["resourceVersion"]), False, each)
+                for event in missed(known, found):
+                    body, gone = event["object"], event["type"] == "DELETED"
+                    self._see(known, int(version if gone else body["metadata"]["resourceVersion"]), gone, body)
                 self.gaps.append(Gap(int(since), int(version), time.monotonic()))
 
     def _see(self, known: dict[str, Object], version: int, gone: bool, body: Object) -> None:

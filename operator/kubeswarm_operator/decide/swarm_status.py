@@ -27,10 +27,11 @@ def swarm_status(
     nodes.sort(key=lambda live: live.get("spec", {}).get("index", 0))
     statuses = [parse_status(NodeStatus, live) for live in nodes]
     rewards = [float(s.reward) for s in statuses if s.reward is not None]
+    unheard = _unheard(nodes, statuses)
     held_out = [float(s.held_out.latest) for s in statuses if s.held_out is not None and s.held_out.latest is not None]
     return SwarmStatus(
-        observed_generation=_observed(snapshot, nodes, statuses),
-        conditions=_conditions(snapshot, swarm_id, plan, nodes, statuses, refused),
+        observed_generation=_observed(snapshot, unheard),
+        conditions=_conditions(snapshot, swarm_id, plan, nodes, statuses, refused, unheard),
         swarm_id=swarm_id,
         nodes=len(nodes),
         ready_nodes=sum(holds(ConditionType.READY, status.conditions) for status in statuses),
@@ -61,9 +62,10 @@ def _conditions(
     nodes: Sequence[Object],
     statuses: Sequence[NodeStatus],
     refused: Problem | None,
+    unheard: bool,
 ) -> list[Condition]:
     named = [(live["metadata"]["name"], status) for live, status in zip(nodes, statuses, strict=True)]
-    observed, unheard = _observed(snapshot, nodes, statuses), _unheard(nodes, statuses)
+    observed = _observed(snapshot, unheard)
     claims = [
         _ready(snapshot, plan, named, refused, observed, unheard),
         _progressing(snapshot, plan, named),
@@ -77,11 +79,9 @@ def _conditions(
     return conditions(claims, snapshot.status.conditions, observed, snapshot.now)
 
 
-def _observed(snapshot: SwarmSnapshot, nodes: Sequence[Object], statuses: Sequence[NodeStatus]) -> int:
+def _observed(snapshot: SwarmSnapshot, unheard: bool) -> int:
     """The generation that the status speaks of: the one before while a Node's own word is about an older spec."""
-    if _unheard(nodes, statuses):
-        return snapshot.status.observed_generation
-    return snapshot.live["metadata"].get("generation", 0)
+    return snapshot.status.observed_generation if unheard else snapshot.live["metadata"].get("generation", 0)
 
 
 def _unheard(nodes: Sequence[Object], statuses: Sequence[NodeStatus]) -> bool:

@@ -1,13 +1,9 @@
 """Who reads the log instead of the chain is told the same: the client, the operator's view, and `kubeswarm lineage`."""
 
 import asyncio
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -19,9 +15,11 @@ from kubeswarm_contracts.deploy import DEVELOPMENT_KEY
 from kubeswarm_contracts.run_log import RunLog
 from kubeswarm_operator.chain import ChainView, NodeTarget, SwarmTarget, Targets
 from kubeswarm_operator.observe.snapshot import ChainFacts
+from tests.chain.endpoints import Endpoint, serving
 from tests.chain.run_log.history import History
 
 NOWHERE = "http://127.0.0.1:9"
+NO_RUN = b'{"detail": "there is no such run"}'
 
 
 def test_the_log_answers_as_the_chain(told: History, served: Any) -> None:
@@ -48,55 +46,36 @@ def test_what_is_wrong_with_a_log_is_told(served: Any) -> None:
         RunLog("ftp://example.org")
 
 
-class FirstConnectionIsNoLog(BaseHTTPRequestHandler):
+class FirstConnectionIsNoLog(Endpoint):
     """As where a Service without endpoints led elsewhere: that connection answers 404 for as long as it is kept."""
 
-    protocol_version = "HTTP/1.1"
-    first: ClassVar[list[tuple[str, int]]] = []
-
-    def do_GET(self) -> None:
-        self.first.append(self.client_address)
-        body = b"" if self.client_address == self.first[0] else b'{"detail": "there is no such run"}'
-        self.send_response(404)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    def answer(self) -> tuple[int, bytes]:
+        return 404, b"" if self.is_first else NO_RUN
 
 
-class ClosesWhenAskedAgain(BaseHTTPRequestHandler):
+class ClosesWhenAskedAgain(Endpoint):
     """As a server that has had enough of an idle connection just when the next question comes."""
 
-    protocol_version = "HTTP/1.1"
-    answered = False
-
     def do_GET(self) -> None:
-        if self.answered:
+        if self.client_address in self.asked:
             self.close_connection = True
-            return
-        self.answered = True
-        body = b'{"detail": "there is no such run"}'
-        self.send_response(404)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        else:
+            super().do_GET()
 
-
-@contextmanager
-def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[RunLog]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield RunLog(f"http://127.0.0.1:{server.server_port}", 31337)
-        server.shutdown()
+    def answer(self) -> tuple[int, bytes]:
+        return 404, NO_RUN
 
 
 def test_a_connection_that_its_server_closes_costs_nothing() -> None:
-    with answering(ClosesWhenAskedAgain) as log:
+    with serving(ClosesWhenAskedAgain) as url:
+        log = RunLog(url, 31337)
         for _ in range(3):
             assert log.swarm("0x" + 64 * "1") is None
 
 
 def test_a_connection_that_leads_elsewhere_is_not_kept() -> None:
-    with answering(FirstConnectionIsNoLog) as log:
+    with serving(FirstConnectionIsNoLog) as url:
+        log = RunLog(url, 31337)
         with pytest.raises(ChainUnreachable, match="no answer from the log of runs"):
             log.swarm("0x" + 64 * "1")
         assert log.swarm("0x" + 64 * "1") is None
