@@ -3,6 +3,7 @@
 import asyncio
 import json
 import ssl
+import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from enum import StrEnum
@@ -52,6 +53,7 @@ class Proxy:
         self._released = asyncio.Event()
         self.waiting = 0  # changes that wait
         self.met: Counter[Fault] = Counter()  # faults that requests have met
+        self.asked: dict[int, float] = {}  # when the change that made a resourceVersion was asked for, by monotonic
         self.url = ""
 
     async def start(self) -> None:
@@ -149,13 +151,17 @@ class Proxy:
         return fault
 
     async def _pass_on(self, request: web.Request) -> tuple[aiohttp.ClientResponse, bytes]:
+        asked = time.monotonic()
         async with self._session.request(
             request.method,
             self._server + str(request.rel_url),
             data=await request.read() or None,
             headers=_kept(request.headers),
         ) as answer:
-            return answer, await answer.read()
+            body = await answer.read()
+        if answer.ok and request.method in _CHANGES:
+            self.asked.setdefault(int(json.loads(body)["metadata"]["resourceVersion"]), asked)
+        return answer, body
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         task = asyncio.current_task()

@@ -3,15 +3,15 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hack.simulation.api import Api, Object, WatchRefused, missed
 from tests.cluster.control_plane import SLOWNESS
 
 PATHS = ("/apis/kubeswarm.dev/v1alpha1/swarms", "/apis/kubeswarm.dev/v1alpha1/swarmnodes", "/api/v1/pods")
-#: Seconds since when the ground may have gone when Ready is written: the operator's watches and a pass lie between. So
-#: it may have gone with the spec before, which asked for no pods: pods, not specs, are what is seen late.
+#: Seconds since when the ground may have gone when Ready is asked to be written: the operator's watches and a pass lie
+#: between. So it may have gone with the spec before, which asked for no pods: pods, not specs, are what is seen late.
 #: A Swarm speaks by its Nodes' words, which are that old already.
 LAG = {"Node": 1.0 * SLOWNESS, "Swarm": 2.0 * SLOWNESS}
 #: So far back goes what is shown of a mistake.
@@ -36,9 +36,9 @@ class Gap:
     until: int
     at: float  # its end
 
-    def touches(self, claim: Sight, lag: float) -> bool:
-        """Whether the ground of a claim may lie in it."""
-        return self.since < claim.version and (claim.version <= self.until or claim.at <= self.at + lag)
+    def touches(self, claim: Sight, ground: float) -> bool:
+        """Whether the ground of a claim, which may be as old as that moment, may lie in it."""
+        return self.since < claim.version and (claim.version <= self.until or ground <= self.at)
 
 
 @dataclass
@@ -46,6 +46,7 @@ class Witness:
     """The history of one cluster."""
 
     api: Api
+    asked: Mapping[int, float]  # when a change was asked for, by the resourceVersion that it made
     sights: list[Sight] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
 
@@ -80,17 +81,20 @@ class Witness:
     def ungrounded(self, namespace: str) -> list[str]:
         """Where Ready was written as True without all pods that the spec of that generation wants having been ready."""
         told = [each for each in self.sights if each.body["metadata"]["namespace"] == namespace]
-        return list(ungrounded(sorted(told, key=lambda each: each.version), self.gaps))
+        return list(ungrounded(sorted(told, key=lambda each: each.version), self.gaps, self.asked))
 
     def forget(self) -> None:
         """Drops what was seen so far."""
         self.sights.clear()
 
 
-def ungrounded(sights: list[Sight], gaps: Sequence[Gap] = ()) -> Iterator[str]:
+def ungrounded(
+    sights: list[Sight], gaps: Sequence[Gap] = (), asked: Mapping[int, float] | None = None
+) -> Iterator[str]:
     """Where Ready was written without ground, in a namespace's events in the order of their writes.
 
-    Of what may have had its ground, or its spec, in a gap nothing is said.
+    Of what may have had its ground, or its spec, in a gap nothing is said. `asked`: when a change was asked for, by the
+    resourceVersion that it made: what the API server takes long to write is not older for that.
     """
     pods: dict[str, Object] = {}
     history: list[tuple[float, list[Object]]] = [(float("-inf"), [])]  # since when there were which pods
@@ -108,13 +112,15 @@ def ungrounded(sights: list[Sight], gaps: Sequence[Gap] = ()) -> Iterator[str]:
             continue
         observed = body["status"]["observedGeneration"]
         spec = specs.get((meta["uid"], observed))
-        if any(gap.touches(sight, float("inf") if spec is None else LAG[kind]) for gap in gaps):
+        at = (asked or {}).get(sight.version, sight.at)
+        if any(gap.touches(sight, float("-inf") if spec is None else at - LAG[kind]) for gap in gaps):
             continue
-        if spec is None or not any(_all_ready(body, spec, seen) for seen in _recent(history, sight.at - LAG[kind])):
+        if spec is None or not any(_all_ready(body, spec, seen) for seen in _recent(history, at - LAG[kind])):
             versions = f"resourceVersion {sight.version} (generation {meta['generation']}, observed {observed})"
             yield (
-                f"{kind} {meta['name']} says Ready at {versions}, and in the {LAG[kind]:g} s before not all of its "
-                f"pods were ready at once; before: {json.dumps(_told_before(sight, sights), indent=1)}"
+                f"{kind} {meta['name']} says Ready at {versions}, asked for {sight.at - at:.1f} s earlier, and in the "
+                f"{LAG[kind]:g} s before that not all of its pods were ready at once; before: "
+                f"{json.dumps(_told_before(sight, sights), indent=1)}"
             )
 
 

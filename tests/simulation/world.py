@@ -35,7 +35,7 @@ class World:
 
     def __init__(self, plane: Plane, background: Background, api: Api, proxy: Proxy, folder: Path) -> None:
         self._plane, self._background, self._api, self._proxy, self._folder = plane, background, api, proxy, folder
-        self._witness = Witness(api)
+        self._witness = Witness(api, proxy.asked)
         self._trace: deque[str] = deque(maxlen=60)
         self._operator: OperatorProcess | None = None
         self.starts = 0

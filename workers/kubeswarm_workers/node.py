@@ -26,9 +26,14 @@ STOP = "</answer>"
 MAX_PROMPT = 2048
 #: Completions that one engine works on at a time; with the context it says how large its cache is.
 MAX_SEQUENCES = 256
-#: Mean gap of the probe's log-probabilities between learner and engine: 0.05 is usual in bfloat16, 6e-6 in float32,
-#: 0.5 and more a stale weight.
-PROBE_TOLERANCE = {"bfloat16": 0.2, "float32": 1e-3}
+#: Mean gap of the probe's log-probabilities between learner and engine at most, by the policy's type and device: 0.05
+#: is usual in bfloat16, 6e-6 in float32 on a CPU, 2e-3 on a GPU, which rounds to TF32; a stale weight gives 0.5 or more.
+PROBE_TOLERANCE = {
+    ("bfloat16", "cpu"): 0.2,
+    ("bfloat16", "cuda"): 0.2,
+    ("float32", "cpu"): 1e-3,
+    ("float32", "cuda"): 1e-2,
+}
 #: Completions a held-out item: one alone is too noisy to compare two rounds by.
 HELD_OUT_SAMPLES = 4
 
@@ -77,9 +82,14 @@ class Node:
     def weights(self) -> Weights:
         """The learner's policy as it is now, for the engines. No update may begin before they have it."""
         probe = list(self.probe)
-        tolerance = PROBE_TOLERANCE[str(self.learner.policy.dtype).removeprefix("torch.")]
         logprobs = self._probing.submit(self.learner.sequence_logprobs, probe)
+        tolerance = PROBE_TOLERANCE[dtype(self.learner), self.learner.policy.device.type]
         return Weights(self.policy.digest, self.policy.tensors, probe, logprobs.result, tolerance)
+
+
+def dtype(learner: Learner) -> str:
+    """The name of the engines' type."""
+    return str(learner.policy.dtype).removeprefix("torch.")
 
 
 def engine_spec(config: NodeConfig, learner: Learner) -> EngineSpec:
@@ -87,7 +97,7 @@ def engine_spec(config: NodeConfig, learner: Learner) -> EngineSpec:
     training = config.training
     return EngineSpec(
         model=config.model_dir,
-        dtype=str(learner.policy.dtype).removeprefix("torch."),
+        dtype=dtype(learner),
         context=min(learner.policy.context, MAX_PROMPT + training.rollout.max_episode_tokens),
         sequences=min(MAX_SEQUENCES, training.algorithm.prompts * training.algorithm.group_size),
         max_tokens=training.rollout.max_tokens,

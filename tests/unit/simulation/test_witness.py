@@ -61,6 +61,16 @@ def test_what_was_so_a_moment_ago_may_still_be_said_and_not_for_long() -> None:
     assert judged(LATE)
 
 
+def test_a_change_that_is_written_late_is_not_older_for_that() -> None:
+    told = [
+        Sight(1, 1, False, _pod("h", "head", True)),
+        Sight(2, 2, False, _pod("h", "head", False)),
+        Sight(2 + LATE, 3, False, _owner("Node", 1, 0, True)),
+    ]
+    assert list(ungrounded(told))
+    assert not list(ungrounded(told, asked={3: 2.5}))
+
+
 def test_a_new_spec_needs_pods_of_its_own() -> None:
     """Three rollout pods are asked for, one is there: what was so for the spec before is no ground."""
     told = (

@@ -21,6 +21,7 @@ from kubeswarm_api.spec_training import Rollout
 from kubeswarm_workers.learn.batch import Row, Sample
 from kubeswarm_workers.learn.model import Policy
 from kubeswarm_workers.learn.step import Learner
+from kubeswarm_workers.node import PROBE_TOLERANCE
 from kubeswarm_workers.place import Place
 from kubeswarm_workers.rollout import cluster
 from kubeswarm_workers.rollout import engines as engines_module
@@ -102,7 +103,8 @@ def weights(learner: Learner) -> Weights:
     """The learner's policy as it is now, whatever it learns after."""
     now = Snapshot(learner.policy.packed)
     logprobs = learner.sequence_logprobs(PROMPT)
-    return Weights(now.digest, now.tensors, list(PROMPT), lambda: logprobs, 1e-3)
+    tolerance = PROBE_TOLERANCE["float32", learner.policy.device.type]
+    return Weights(now.digest, now.tensors, list(PROMPT), lambda: logprobs, tolerance)
 
 
 def train(learner: Learner) -> None:

@@ -16,16 +16,18 @@ BATCH_TOKENS = 16384
 #: With 32 the example that all prompts share is computed once; the CPU's kernels want multiples of 32.
 BLOCK_TOKENS = 32
 MIN_CACHE_BYTES = 64 * 1024**2
-MAX_CACHE_BYTES = 4 * 1024**3
+MAX_CACHE_BYTES_ON_CPU = 4 * 1024**3
+#: Of a GPU's memory: the learner may have its part of the same one.
+MAX_CACHE_SHARE_OF_GPU = 0.4
 
 
-def cache_bytes(config: Any, spec: EngineSpec, element_bytes: int) -> int:
-    """Bytes of a key-value cache that holds one round's completions at full length, between 64 MiB and 4 GiB."""
+def cache_bytes(config: Any, spec: EngineSpec, element_bytes: int, most: int) -> int:
+    """Bytes of a key-value cache that holds one round's completions at full length, between 64 MiB and `most`."""
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     token = 2 * config.num_hidden_layers * heads * size * element_bytes
     blocks = spec.sequences * (spec.max_tokens // BLOCK_TOKENS + 2) + spec.context // BLOCK_TOKENS + spec.sequences
-    return min(max(blocks * BLOCK_TOKENS * token, MIN_CACHE_BYTES), MAX_CACHE_BYTES)
+    return min(max(blocks * BLOCK_TOKENS * token, MIN_CACHE_BYTES), most)
 
 
 class Engine:
@@ -57,11 +59,15 @@ class Engine:
         config = AutoConfig.from_pretrained(directory)
         on_cpu = current_platform.is_cpu()
         self._spec = spec
+        element_bytes = 4 if spec.dtype == "float32" else 2
         options: dict[str, Any] = {}
         if on_cpu:
-            element_bytes = 4 if spec.dtype == "float32" else 2
             options["block_size"] = BLOCK_TOKENS
-            options["kv_cache_memory_bytes"] = cache_bytes(config, spec, element_bytes)
+            cache = cache_bytes(config, spec, element_bytes, MAX_CACHE_BYTES_ON_CPU)
+        else:
+            memory = torch.cuda.get_device_properties(0).total_memory
+            cache = cache_bytes(config, spec, element_bytes, int(memory * MAX_CACHE_SHARE_OF_GPU))
+            options["gpu_memory_utilization"] = cache / memory  # what has to be free at its start
         self._llm: Any = LLM(
             str(directory),
             dtype=spec.dtype,  # pyright: ignore[reportArgumentType]
@@ -74,6 +80,7 @@ class Engine:
             async_scheduling=False,  # a pause between two passes finds none under way
             logprobs_mode="processed_logprobs",
             disable_log_stats=True,
+            kv_cache_memory_bytes=cache,
             weight_transfer_config=WeightTransferConfig(backend=BACKEND),
             **options,
         )
