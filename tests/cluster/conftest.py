@@ -16,6 +16,7 @@ import yaml
 from hack.cluster.binaries import asked_release
 from hack.cluster.settings import COUNTED
 from kubeswarm_operator.permissions import OWN_RULES, WATCHED_RULES, Rule
+from tests.cluster.children import all_expected, settle
 from tests.cluster.control_plane import ROOT, ControlPlane, until
 from tests.cluster.manifests import POD, UNJUDGED, swarm
 from tests.cluster.operator_process import OperatorProcess
@@ -137,6 +138,18 @@ def light(cluster: ControlPlane, namespace: str, start: Starter) -> None:
     start()
     cluster.apply(swarm(namespace, nodes=1, template=UNJUDGED))
     until(lambda: cluster.get(namespace, "pod", POD), 30, "the head pod")
+
+
+@pytest.fixture
+def make_light(cluster: ControlPlane, namespace: str, start: Starter) -> Callable[..., None]:
+    """Starts an operator and a Swarm, and waits for the Swarm's Nodes with all their objects."""
+
+    def make(nodes: int = 1, workers: int = 0, **changes: Any) -> None:
+        start()
+        cluster.apply(swarm(namespace, nodes=nodes, rollout={"workers": workers}, **changes))
+        settle(cluster, namespace, all_expected(nodes, workers))
+
+    return make
 
 
 @pytest.fixture
