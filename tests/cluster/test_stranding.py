@@ -1,5 +1,6 @@
-"""A head pod that got its machine with a claim that is gone is made anew, by the rights that the operator has."""
+"""A head pod that got its machine with a claim that is gone, or is to go, is made anew, by the operator's rights."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,6 +54,35 @@ def test_a_pod_that_can_never_run_is_made_anew_and_one_that_runs_is_not(
     assert (live["spec"]["replicas"], live["metadata"]["generation"]) == (1, 1), "nobody has touched it"
     written = [each["verb"] for each in cluster.writes() if _is_of(each, namespace, f"{STRANDED}-head")]
     assert written == ["create", "patch", "patch", "patch"], "made; then fields taken over, down, up"
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_pod_that_was_placed_after_its_claim_was_deleted_does_not_keep_it(
+    cluster: ControlPlane, namespace: str, start: Starter
+) -> None:
+    start()
+    cluster.apply(swarm(namespace, nodes=1, storage={"storageClassName": CLASS}, template=UNJUDGED))
+    claim = until(lambda: cluster.get(namespace, "pvc", "light-0-data"), 30, "the claim")["metadata"]
+    until(lambda: cluster.get(namespace, "pod", "light-0-head-0"), 30, "the head pod")
+    # keeps the claim as a controller does that has not heard of the first pod's end
+    cluster.patch(namespace, "pvc", "light-0-data", {"metadata": {"finalizers": ["example.com/keeps"]}})
+    cluster.kubectl("-n", namespace, "delete", "pvc", "light-0-data", "--wait=false")
+    time.sleep(1.1)  # times of the API are whole seconds
+    cluster.kubectl("-n", namespace, "delete", "pod", "light-0-head-0", "--grace-period=0", "--force")
+    after = _placed(cluster, namespace, "light-0-head-0")
+    cluster.run_pod(namespace, "light-0-head-0", "127.0.9.9")
+    until(lambda: _going(cluster, namespace, "light-0-head-0"), 30, "its controller deletes the pod")
+    cluster.kubectl("-n", namespace, "delete", "pod", "light-0-head-0", "--grace-period=0", "--force")
+    cluster.patch(namespace, "pvc", "light-0-data", {"metadata": {"finalizers": None}})
+    anew = until(lambda: _other(cluster.get(namespace, "pvc", "light-0-data"), claim["uid"]), 30, "another claim")
+    assert "deletionTimestamp" not in anew["metadata"]
+    until(lambda: _uid(cluster, namespace, "light-0-head-0") not in (None, after), 30, "another pod")
+    live = cluster.get(namespace, "sts", "light-0-head") or {}
+    assert live["spec"]["replicas"] == 1
+
+
+def _other(live: dict[str, Any] | None, uid: str) -> dict[str, Any] | None:
+    return live if live and live["metadata"]["uid"] != uid else None
 
 
 def _placed(cluster: ControlPlane, namespace: str, pod: str) -> str:

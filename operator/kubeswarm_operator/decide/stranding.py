@@ -1,4 +1,4 @@
-"""A head pod that can never run, because the claim that it got its machine with is gone."""
+"""A head pod that has to go, because the claim that it got its machine with is gone, or is to go."""
 
 from datetime import datetime, timedelta
 
@@ -14,17 +14,17 @@ HANGING_GRACE = timedelta(seconds=20)
 
 
 def stranded(snapshot: NodeSnapshot) -> bool:
-    """Whether the head pod has to be made anew for the claim that there is now.
-
-    A scheduler gives a pod its machine once its claim is bound. Where a pod has one and its claim has no volume, the
-    scheduler had not heard yet that the claim of that name was another one; and where volumes wait for a pod to be
-    scheduled, nobody chooses one any more. No container of such a pod has ever run.
-    """
+    """Whether the head pod has to be made anew, for another claim than the one that it got its machine with."""
     claim = snapshot.children.get(("PersistentVolumeClaim", claim_name(name_of(snapshot.live))))
-    if claim is None or "deletionTimestamp" in claim["metadata"] or not older(snapshot.now, claim, BINDING_GRACE):
+    if claim is None:
+        return False
+    heads = [pod for pod in snapshot.pods if _is_placed_head(pod)]
+    if deleted := claim["metadata"].get("deletionTimestamp"):
+        return any(_came_after(pod, deleted) for pod in heads)
+    if not older(snapshot.now, claim, BINDING_GRACE) or _placed_by_hand(snapshot):
         return False
     unbound = claim.get("status", {}).get("phase") == "Pending" and not claim["spec"].get("volumeName")
-    return unbound and not _placed_by_hand(snapshot) and any(_hangs(pod, snapshot.now) for pod in snapshot.pods)
+    return unbound and any(_hangs(pod, snapshot.now) for pod in heads)
 
 
 def without_head(manifest: Object) -> Object:
@@ -41,8 +41,21 @@ def _placed_by_hand(snapshot: NodeSnapshot) -> bool:
     return any(head["spec"]["template"]["spec"].get("nodeName") for head in heads)
 
 
+def _is_placed_head(pod: Object) -> bool:
+    return (pod["metadata"].get("labels") or {}).get(ROLE_LABEL) == HEAD and bool(pod.get("spec", {}).get("nodeName"))
+
+
+def _came_after(pod: Object, deleted: str) -> bool:
+    """A scheduler places no pod whose claim is to go. Where it had not heard of that yet, claim and pod would stay
+    together until the pod ends by itself; one that was there before may end its work."""
+    return datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) > datetime.fromisoformat(deleted)
+
+
 def _hangs(pod: Object, now: datetime) -> bool:
-    if (pod["metadata"].get("labels") or {}).get(ROLE_LABEL) != HEAD or "deletionTimestamp" in pod["metadata"]:
+    """A scheduler gives a pod its machine once its claim is bound. Where a pod has one and its claim has no volume, the
+    scheduler had not heard yet that the claim of that name was another one; and where volumes wait for a pod to be
+    scheduled, nobody chooses one any more. No container of such a pod has ever run."""
+    if "deletionTimestamp" in pod["metadata"]:
         return False
     status = pod.get("status", {})
     containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
@@ -52,7 +65,7 @@ def _hangs(pod: Object, now: datetime) -> bool:
         if each["type"] == "PodScheduled" and each["status"] == "True" and each.get("lastTransitionTime")
     ]
     waits = status.get("phase") == "Pending" and not any(map(_began, containers))
-    return waits and bool(pod.get("spec", {}).get("nodeName")) and any(now - at > HANGING_GRACE for at in placed)
+    return waits and any(now - at > HANGING_GRACE for at in placed)
 
 
 def _began(container: Object) -> bool:

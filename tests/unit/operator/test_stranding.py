@@ -1,5 +1,6 @@
-"""Only a head pod that can never run is made anew: one that got its machine with a claim that is gone."""
+"""Only a head pod that got its machine with a claim that is gone, or is to go, is made anew."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -58,6 +59,22 @@ LEFT_ALONE: list[tuple[str, dict[str, Any], dict[str, Any] | None]] = [
 @pytest.mark.parametrize(("why", "head", "claim"), LEFT_ALONE, ids=[why for why, *_ in LEFT_ALONE])
 def test_others_are_left_alone(why: str, head: dict[str, Any], claim: dict[str, Any] | None) -> None:
     assert not stranded(_seen(head, claim)), why
+
+
+def test_a_pod_that_was_placed_after_its_claim_was_deleted_does_not_keep_it() -> None:
+    def seen(born: int, deleted: int = 30, **changes: Any) -> NodeSnapshot:
+        ago = {age: (NOW - timedelta(seconds=age)).isoformat() for age in (born, deleted)}
+        runs = _head(containerStatuses=[{**WAITING, "state": {"running": {}}}], **changes)
+        head = {**runs, "metadata": {**runs["metadata"], "creationTimestamp": ago[born]}}
+        return _seen(head, _claim("Bound", deletionTimestamp=ago[deleted]))
+
+    assert stranded(seen(born=20))
+    assert not stranded(seen(born=40)), "it was there before, and may end its work"
+    assert not stranded(seen(born=30)), "it may have been"
+    unplaced = seen(born=20)
+    assert not stranded(replace(unplaced, pods=({**unplaced.pods[0], "spec": {}},))), "the scheduler will look"
+    going = {**unplaced.pods[0], "metadata": {**unplaced.pods[0]["metadata"], "deletionTimestamp": "x"}}
+    assert stranded(replace(unplaced, pods=(going,))), "no other one until it and the claim are gone"
 
 
 def test_pods_that_run_go_or_do_not_use_the_claim_are_left_alone() -> None:
