@@ -39,6 +39,7 @@ class Engine:
             VLLM_ENABLE_V1_MULTIPROCESSING="0",
             VLLM_NO_USAGE_STATS="1",
             VLLM_CPU_OMP_THREADS_BIND="nobind",
+            VLLM_USE_FLASHINFER_SAMPLER="0",  # it is for top-k and top-p alone, and would have to be compiled
             VLLM_LOGGING_LEVEL="WARNING",
         )
         if not torch.cuda.is_available():
