@@ -65,9 +65,8 @@ def _conditions(
     unheard: bool,
 ) -> list[Condition]:
     named = [(live["metadata"]["name"], status) for live, status in zip(nodes, statuses, strict=True)]
-    observed = _observed(snapshot, unheard)
     claims = [
-        _ready(snapshot, plan, named, refused, observed, unheard),
+        _ready(snapshot, plan, named, refused, unheard),
         _progressing(snapshot, plan, named),
         _degraded(snapshot, plan, named, refused),
         _complete(snapshot, plan, named),
@@ -76,7 +75,7 @@ def _conditions(
         _exchange(snapshot),
         _gamed(named),
     ]
-    return conditions(claims, snapshot.status.conditions, observed, snapshot.now)
+    return conditions(claims, snapshot.status.conditions, _observed(snapshot, unheard), snapshot.now)
 
 
 def _observed(snapshot: SwarmSnapshot, unheard: bool) -> int:
@@ -120,7 +119,6 @@ def _ready(
     plan: SwarmNodes,
     named: Sequence[tuple[str, NodeStatus]],
     refused: Problem | None,
-    observed: int,
     unheard: bool,
 ) -> Claim:
     """`unheard`: a Node's own word is about an older spec of it."""
@@ -147,10 +145,9 @@ def _ready(
             return Claim(kind, "False", Reason.CREATING, f"Node {name} has no status yet")
         if ready.status != "True":
             return Claim(kind, "False", ready.reason, f"Node {name}: {ready.message}")
-    # There is no spec yet that the Nodes' words were all about, or not all are about this one: what was said of it may
-    # stand, as when a Node's spec was edited by hand, but a Swarm does not become ready by words about another.
-    said = observed != snapshot.live["metadata"].get("generation", 0) or holds(kind, snapshot.status.conditions)
-    if observed == 0 or (unheard and not said):
+    # What was said may stand meanwhile, as when a Node's spec was edited by hand; but a Swarm does not become ready by
+    # words about who knows which spec.
+    if unheard and not holds(kind, snapshot.status.conditions):
         return Claim(kind, "False", Reason.CREATING, "a Node has not been looked at since its spec changed")
     return Claim(kind, "True", Reason.TRAINING, "all Nodes are ready or complete")
 

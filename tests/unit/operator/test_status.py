@@ -315,7 +315,8 @@ def test_a_swarm_speaks_of_its_new_spec_only_when_its_nodes_do() -> None:
         assert found.observed_generation == status.observed_generation
         return status.observed_generation, found.status
 
-    assert told(node_generation=3, said_of=2) == (1, "True"), "the Node's word is about the spec before"
+    assert told(node_generation=3, said_of=2, ready=True) == (1, "True"), "the Node's word is about the spec before"
+    assert told(node_generation=3, said_of=2) == (1, "False"), "or about one between, which wanted fewer Nodes"
     assert told(node_generation=3, said_of=2, before=0) == (0, "False"), "and there is none before"
     assert told(node_generation=3, said_of=2, before=2) == (2, "False"), "what was refused at first is under way now"
     assert told(node_generation=3, said_of=2, before=2, ready=True) == (2, "True"), "an edit of the Node by hand"
