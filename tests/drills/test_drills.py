@@ -163,6 +163,10 @@ def test_the_api_server_down_for_a_minute(drill: Drill) -> None:
         drill.trains(90)
         drill.attests(90)
     assert drill.restarts() == before
+    # A scheduler that missed what became of pods ends minutes later ("Scheduler cache is corrupted"), for a kubelet to
+    # start it again; here is none that would.
+    processes.stop("kube-scheduler", layout.pids)
+    start_component("kube-scheduler", layout)
 
 
 def test_a_deleted_claim(drill: Drill) -> None:
