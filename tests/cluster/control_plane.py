@@ -78,6 +78,13 @@ class ControlPlane:
         """A merge patch."""
         self.kubectl("-n", namespace, "patch", kind, name, "--type=merge", "-p", json.dumps(patch), *more)
 
+    def warned(self, namespace: str, reason: str) -> set[str]:
+        """The kinds of objects that a warning of that reason was written of: a moment after their status."""
+        events = self.items(namespace, "events")
+        return {
+            each["involvedObject"]["kind"] for each in events if (each["type"], each["reason"]) == ("Warning", reason)
+        }
+
     def condition(self, namespace: str, kind: str, name: str, type: str) -> dict[str, Any] | None:
         """A condition of an object's status."""
         status = (self.get(namespace, kind, name) or {}).get("status", {})

@@ -116,8 +116,7 @@ def test_names_what_a_container_suffers(
     shown = described(cluster, namespace, "light")
     for word in (*words, reason, POD, FAILURES[Reason(reason)].remedy):
         assert word in shown
-    events = [event for event in cluster.items(namespace, "events") if event["reason"] == reason]
-    assert {event["involvedObject"]["kind"] for event in events} == {"Node", "Swarm"}
+    until(lambda: cluster.warned(namespace, reason) == {"Node", "Swarm"}, 10, "Events on both")
     cluster.run_pod(namespace, POD, "127.0.9.9")
     until(lambda: cluster.reason(namespace, "swarm", "light", "Degraded", "AsExpected"), 30, "healthy again")
 

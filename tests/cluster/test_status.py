@@ -93,8 +93,7 @@ def test_a_reward_that_is_gamed_is_told_and_training_goes_on(
         for word in ("task coin_flip", "rose from 0.200 to 0.700", "kubeswarm rollouts --best"):
             assert word in gamed["message"]
         assert (cluster.condition(namespace, kind, name, "Degraded") or {})["status"] == "False"
-    events = [each for each in cluster.items(namespace, "events") if each["reason"] == "RewardGamed"]
-    assert {(each["involvedObject"]["kind"], each["type"]) for each in events} >= {("Node", "Warning")}
+    until(lambda: "Node" in cluster.warned(namespace, "RewardGamed"), 10, "the Event")
     head.reports[TRAINER_PORT] = well.model_copy(update={"round": 18})
     until(lambda: cluster.reason(namespace, "swarm", "light", "RewardGamed", "AsExpected"), 40, "it is over")
 

@@ -103,7 +103,10 @@ def test_a_change_that_fails_stops_and_can_be_taken_back(
     assert stalled["status"] == "False"
     for word in ("1 of 2 Nodes have the changed spec", "no such image", first, "set the changed fields back"):
         assert word in stalled["message"]
-    assert any(event["reason"] == "UpdateStalled" for event in cluster.items(namespace, "events"))
+    # an Event is written after the status that it tells of
+    until(
+        lambda: any(event["reason"] == "UpdateStalled" for event in cluster.items(namespace, "events")), 10, "the Event"
+    )
     time.sleep(6)
     assert _replaced(cluster, namespace, light) == 1, "the other is left alone"
 
@@ -136,7 +139,7 @@ def test_a_change_that_is_not_ready_in_time_is_taken_back(
     assert back["status"] == "False"
     for word in (begun["revision"][:10], begun["change"]["revision"][:10], "not ready within 15 s", "no such image"):
         assert word in back["message"]
-    until(lambda: _told_of(cluster, namespace, "RolledBack") == {"Node", "Swarm"}, 10, "their Events")
+    until(lambda: cluster.warned(namespace, "RolledBack") == {"Node", "Swarm"}, 10, "their Events")
     _run(cluster, namespace, first)
     until(lambda: _ready_nodes(cluster, namespace) == 2, 30, "both ready with what they had")
     time.sleep(12)  # longer than it takes until the other asks again, and than the deadline of a new trial
@@ -205,12 +208,6 @@ def test_a_change_that_restarts_too_often_is_taken_back_and_the_node_does_not_fa
     assert (cluster.condition(namespace, "swarmnode", node, "Failed") or {})["status"] == "False"
     events = cluster.items(namespace, "events")
     assert not [each for each in events if each["reason"] == "RestartsExhausted"], "it never had failed"
-
-
-def _told_of(cluster: ControlPlane, namespace: str, reason: str) -> set[str]:
-    """The kinds of objects that a warning of that reason was written of."""
-    events = cluster.items(namespace, "events")
-    return {e["involvedObject"]["kind"] for e in events if (e["type"], e["reason"]) == ("Warning", reason)}
 
 
 def _ready_nodes(cluster: ControlPlane, namespace: str) -> int:
