@@ -113,7 +113,7 @@ test-kubernetes-versions: setup  ## test-cluster on a control plane of each rele
 	for release in $(RELEASES); do echo "$$release: $$(tail -n 1 $(BUILD)/kubernetes-$$release.log)"; done; [ -z "$$failed" ]
 
 .PHONY: test-simulation
-test-simulation: setup  ## On an API server with kwok's nodes: counted costs of a Swarm's life, waves, watches that end
+test-simulation: setup  ## On an API server with kwok's nodes: random steps, counted costs of a Swarm's life, waves
 	$(PYTEST) tests/simulation
 
 .PHONY: test-kueue

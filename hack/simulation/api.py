@@ -83,7 +83,7 @@ class Api:
         found = await self.send("GET", path)
         if act is not None:
             await act()
-        known = by_uid(found)
+        known = _by_uid(found)
         try:
             async with asyncio.timeout(seconds):
                 while True:
@@ -98,7 +98,7 @@ class Api:
                                 return
                     await asyncio.sleep(RETRY_SECONDS)
                     found = await self.send("GET", path)
-                    events, known = missed(known, found), by_uid(found)
+                    events, known = missed(known, found), _by_uid(found)
                     for event in events:
                         if seen(event, time.monotonic()):
                             return
@@ -122,14 +122,14 @@ class Api:
                 yield event
 
 
-def by_uid(found: Object) -> dict[str, Object]:
+def _by_uid(found: Object) -> dict[str, Object]:
     """The objects of a list."""
     return {each["metadata"]["uid"]: each for each in found["items"]}
 
 
 def missed(known: dict[str, Object], found: Object) -> list[Object]:
     """What has become of objects between what was known of them, by uid, and a list: an event each, as a watch's."""
-    there = by_uid(found)
+    there = _by_uid(found)
     gone = [{"type": "DELETED", "object": each} for uid, each in known.items() if uid not in there]
     return [*gone, *({"type": "MODIFIED", "object": each} for each in there.values())]
 

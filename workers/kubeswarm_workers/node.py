@@ -27,7 +27,7 @@ MAX_PROMPT = 2048
 #: Completions that one engine works on at a time; with the context it says how large its cache is.
 MAX_SEQUENCES = 256
 #: Mean gap of the probe's log-probabilities between learner and engine at most, by the policy's type and device: 0.05
-#: is usual in bfloat16, 6e-6 in float32 on a CPU, 2e-3 on a GPU, which rounds to TF32; 0.5 and more is a stale weight.
+#: is usual in bfloat16, 6e-6 in float32 on a CPU, 2e-3 on a GPU, by TF32 it seems; 0.5 and more is a stale weight.
 PROBE_TOLERANCE = {
     ("bfloat16", "cpu"): 0.2,
     ("bfloat16", "cuda"): 0.2,
