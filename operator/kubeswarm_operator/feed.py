@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable
 
 from kubeswarm_api.names import FIELD_MANAGER, MANAGED_BY_LABEL, NODE_LABEL, SWARM_LABEL
-from kubeswarm_operator.kube import ApiError, Kube
 from kubeswarm_operator.observe.snapshot import ChainFacts
 from kubeswarm_operator.observe.store import Key, Store, key_of
 from kubeswarm_operator.queue import WorkQueue
@@ -12,23 +12,23 @@ from kubeswarm_operator.resources import NODES, SWARMS, WATCHED, Object, Resourc
 
 log = logging.getLogger(__name__)
 SELECTOR = f"{MANAGED_BY_LABEL}={FIELD_MANAGER}"
-#: Seconds between a watch's new listing and the look for what vanished meanwhile: kopf is then done with it. And
-#: between attempts.
-SWEEP_DELAY = 2.0
 
 
 class Feed:
-    """Enqueues passes."""
+    """Enqueues passes. `complete` is set once every watched resource was listed in every namespace."""
 
-    def __init__(
-        self, kube: Kube, store: Store, swarms: WorkQueue[Key], nodes: WorkQueue[Key], namespaces: list[str]
-    ) -> None:
-        self._kube = kube
+    def __init__(self, store: Store, swarms: WorkQueue[Key], nodes: WorkQueue[Key], namespaces: list[str]) -> None:
         self._store = store
         self._swarms = swarms
         self._nodes = nodes
-        self._namespaces = namespaces
-        self._sweeps: set[asyncio.Task[None]] = set()
+        self._places = {
+            resource.path(namespace): (resource, namespace)
+            for resource in WATCHED
+            for namespace in namespaces or [None]
+        }
+        self._listings: dict[str, set[str]] = {}  # the uids that each listing under way has shown so far, by its path
+        self._unlisted = set(self._places)
+        self.complete = asyncio.Event()
 
     def seen(self, resource: Resource, body: Object) -> None:
         """An object as a watch or a listing shows it.
@@ -77,44 +77,34 @@ class Feed:
         """A watch could not begin."""
         self._store.interrupted(plural, path)
 
+    def listed(self, path: str, items: Iterable[Object], version: str, begins: bool, ends: bool) -> bool:
+        """Takes in a part of a listing, and after its last one forgets what it did not show.
+
+        `version`: the resourceVersion of the whole listing. Returns whether this is a listing of what is watched.
+        """
+        place = self._places.get(path)
+        if place is None:
+            return False
+        resource, namespace = place
+        if begins:
+            self._listings[path] = set()
+            self._store.interrupted(resource.plural, path)  # until the watch begins that tells what came after it
+        shown = self._listings[path]
+        for item in items:
+            shown.add(item["metadata"]["uid"])
+            self.seen(resource, {**item, "apiVersion": resource.api_version, "kind": resource.kind})
+        if ends:
+            for body in self._store.sweep(resource, namespace, self._listings.pop(path), int(version)):
+                log.info("noticed a deletion late", extra={"object": f"{resource.kind}/{'/'.join(key_of(body))}"})
+                self._enqueue(resource, body)
+            self._unlisted.discard(path)
+            if not self._unlisted:
+                self.complete.set()
+        return True
+
     def watching(self, plural: str, path: str) -> None:
         """A watch has begun: what it missed comes first."""
         self._store.closed(plural, path)
-
-    def relisted(self, plural: str) -> None:
-        """A watch had to list anew: what was deleted meanwhile is looked for."""
-        for resource in WATCHED:
-            if resource.plural == plural:
-                gap = object()
-                self._store.interrupted(plural, gap)
-                task = asyncio.get_running_loop().create_task(self._sweep(resource, gap))
-                self._sweeps.add(task)
-                task.add_done_callback(self._sweeps.discard)
-
-    async def _sweep(self, resource: Resource, gap: object) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_DELAY)
-            before = list(self._store.all(resource))
-            listed = await self._listed(resource)
-            if listed is not None:
-                break
-        self._store.closed(resource.plural, gap)
-        for body in self._store.sweep(resource, before, listed):
-            log.info("noticed a deletion late", extra={"object": f"{resource.kind}/{'/'.join(key_of(body))}"})
-            self._enqueue(resource, body)
-
-    async def _listed(self, resource: Resource) -> list[Object] | None:
-        """All objects of a resource as the API server has them; None: it did not answer."""
-        selector = {} if resource in (SWARMS, NODES) else {"labelSelector": SELECTOR}
-        found: list[Object] = []
-        try:
-            for namespace in self._namespaces or [None]:
-                found += await self._kube.list_all(resource, namespace, **selector)
-        except ApiError as error:
-            extra = {"resource": resource.plural, "detail": str(error)[:300]}
-            log.warning("the look for vanished objects is made again", extra=extra)
-            return None
-        return found
 
     def _enqueue(self, resource: Resource, body: Object, afresh: bool = False) -> None:
         namespace, name = key_of(body)

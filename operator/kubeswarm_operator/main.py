@@ -1,4 +1,4 @@
-"""What kopf is asked for: to watch, to keep the store, and to say when all is listed. A table of contents.
+"""What kopf is asked for: to list and to watch, over a session that hands the feed what is listed. A table of contents.
 
 No kopf handler does more than hand over: nothing here writes, retries or keeps state on objects.
 """
@@ -35,12 +35,12 @@ class NoDiffs(kopf.DiffBaseStorage):
         """Nothing is stored."""
 
 
-def registrations(feed: Feed, listed: asyncio.Event) -> kopf.OperatorRegistry:
-    """All of kopf's handlers. `listed` is set once every resource has been listed."""
+def registrations(feed: Feed) -> kopf.OperatorRegistry:
+    """All of kopf's handlers."""
     registry = kopf.OperatorRegistry()
     _login(registry, feed)
     for resource in WATCHED:
-        _watch(registry, resource, feed, listed)
+        _watch(registry, resource, feed)
     return registry
 
 
@@ -51,21 +51,12 @@ def _login(registry: kopf.OperatorRegistry, feed: Feed) -> None:
         return kopf.AiohttpSession(server=server, aiohttp_session=opened)
 
 
-def _watch(registry: kopf.OperatorRegistry, resource: Resource, feed: Feed, listed: asyncio.Event) -> None:
-    where = (resource.group, resource.version, resource.plural)
-
-    # kopf runs indices for every listed or changed object, and event handlers only when all resources are listed.
-    @kopf.index(*where, id=f"store-{resource.plural}", registry=registry)
-    async def store(body: kopf.Body, **_: Any) -> None:
-        telemetry.watch_seen(resource.plural)
-        feed.seen(resource, dict(body))
-
-    @kopf.on.event(*where, id=f"event-{resource.plural}", registry=registry)
+def _watch(registry: kopf.OperatorRegistry, resource: Resource, feed: Feed) -> None:
+    @kopf.on.event(resource.group, resource.version, resource.plural, id=resource.plural, registry=registry)
     async def event(event: kopf.RawEvent, **_: Any) -> None:
-        listed.set()
-        if event["type"] == "DELETED":
-            telemetry.watch_seen(resource.plural)
-            feed.deleted(resource, dict(event["object"]))
+        telemetry.watch_seen(resource.plural)
+        told = feed.deleted if event["type"] == "DELETED" else feed.seen
+        told(resource, dict(event["object"]))
 
 
 async def watch(registry: kopf.OperatorRegistry, config: OperatorConfig, stop: asyncio.Event) -> None:

@@ -78,15 +78,15 @@ def _assemble(config: OperatorConfig, namespace: str, kube: Kube, lease: Lease) 
         swarm_queue=swarm_queue,
         node_queue=node_queue,
     )
-    feed = Feed(kube, store, swarm_queue, node_queue, config.namespaces)
+    feed = Feed(store, swarm_queue, node_queue, config.namespaces)
     return context, feed
 
 
 async def _run(context: Context, feed: Feed, lease: Lease) -> int:
-    listed, stop = asyncio.Event(), asyncio.Event()
-    leading = asyncio.create_task(_lead(context, lease, listed), name="lead")
+    stop = asyncio.Event()
+    leading = asyncio.create_task(_lead(context, lease, feed), name="lead")
     holding = asyncio.create_task(lease.keep(context.kube), name="lease")
-    watching = asyncio.create_task(watch(registrations(feed, listed), context.config, stop), name="kopf")
+    watching = asyncio.create_task(watch(registrations(feed), context.config, stop), name="kopf")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     await asyncio.wait([leading, holding, watching, stopping], return_when=asyncio.FIRST_COMPLETED)
     lost = holding.done()
@@ -99,14 +99,14 @@ async def _run(context: Context, feed: Feed, lease: Lease) -> int:
     return 1 if lost or failures else 0
 
 
-async def _lead(context: Context, lease: Lease, listed: asyncio.Event) -> None:
+async def _lead(context: Context, lease: Lease, feed: Feed) -> None:
     """Everything that writes, once this replica leads and knows what there is."""
     await lease.held()
     async with asyncio.TaskGroup() as group:
         prepared = asyncio.Event()
         group.create_task(_exchange(context, prepared))
         group.create_task(context.chain.poll())
-        await listed.wait()
+        await feed.complete.wait()
         log.info("all resources are listed")
         group.create_task(context.reports.poll())
         # Passes that know all there is to know write nothing at a restart. But nobody is waited for without end.

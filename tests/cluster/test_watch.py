@@ -1,15 +1,14 @@
-"""Watches: their health is told, and what was deleted while one was broken is found."""
+"""Watches: their health is told, and what is listed goes to the feed, what was deleted meanwhile included."""
 
 from pathlib import Path
 
 import pytest
 
-from kubeswarm_operator import feed as feeding
 from kubeswarm_operator.feed import SELECTOR, Feed
-from kubeswarm_operator.kube import connect
 from kubeswarm_operator.observe.store import Store
 from kubeswarm_operator.queue import WorkQueue
-from kubeswarm_operator.resources import CONFIG_MAPS, WATCHED
+from kubeswarm_operator.resources import CONFIG_MAPS, EVENTS, WATCHED
+from kubeswarm_operator.session import open_session
 from tests.cluster.conftest import Starter
 from tests.cluster.control_plane import ControlPlane, until
 from tests.cluster.manifests import swarm
@@ -38,22 +37,30 @@ def test_a_standby_is_ready_and_does_not_lead(namespace: str, start: Starter) ->
     assert "kubeswarm_operator_leader 0.0" in standby.get("/metrics")
 
 
-async def test_a_new_listing_finds_what_vanished(
+async def test_the_feed_takes_what_is_listed_and_kopf_gets_none_of_it(
     cluster: ControlPlane, namespace: str, operator_kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(operator_kubeconfig))
-    monkeypatch.setattr(feeding, "SWEEP_DELAY", 0.0)
     label, value = SELECTOR.split("=")
     metadata = {"namespace": namespace, "labels": {label: value, "kubeswarm.dev/node": "light-0"}}
-    for name in ("stays", "goes"):
+    for name in ("first", "second", "goes"):
         cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **metadata}})
     store: Store = Store()
-    for name in ("stays", "goes"):
-        store.put(CONFIG_MAPS, cluster.get(namespace, "configmap", name) or {})
+    store.put(CONFIG_MAPS, cluster.get(namespace, "configmap", "goes") or {})
     cluster.kubectl("-n", namespace, "delete", "configmap/goes")
-    async with connect(lambda: 0.0) as kube:
-        nodes: WorkQueue[tuple[str, str]] = WorkQueue()
-        feed = Feed(kube, store, WorkQueue(), nodes, [namespace])
-        feed.relisted("configmaps")
-        assert await nodes.get() == (namespace, "light-0")
-    assert [body["metadata"]["name"] for body in store.all(CONFIG_MAPS)] == ["stays"]
+    nodes: WorkQueue[tuple[str, str]] = WorkQueue()
+    session, server = open_session(Feed(store, WorkQueue(), nodes, [namespace]))
+    query = {"labelSelector": SELECTOR, "limit": "1"}
+    async with session:
+        while True:
+            async with session.get(server + CONFIG_MAPS.path(namespace), params=query) as response:
+                answer = await response.json()
+            assert answer["items"] == []
+            assert int(answer["metadata"]["resourceVersion"]) > 0
+            if "continue" not in answer["metadata"]:
+                break
+            query["continue"] = answer["metadata"]["continue"]
+        async with session.get(server + EVENTS.path(namespace)) as response:
+            assert (await response.json())["kind"] == "EventList"
+    assert await nodes.get() == (namespace, "light-0")
+    assert sorted(body["metadata"]["name"] for body in store.all(CONFIG_MAPS)) == ["first", "second"]

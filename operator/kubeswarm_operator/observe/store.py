@@ -1,11 +1,12 @@
-"""The last known state of every watched object, fed by kopf's watches and by the answers to our own writes.
+"""The last known state of every watched object, fed by listings, watches and the answers to our own writes.
 
-kopf's own indices are not used for this, because they never hear of an object that was deleted while a watch was
-broken: after a new listing `sweep` finds those here.
+kopf's own indices are not used for this: they never hear of an object that was deleted while a watch was broken (after
+a new listing `sweep` finds those here), and at a start all objects wait for one another, which takes the square of
+their number.
 """
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from kubeswarm_api.names import NODE_LABEL, SWARM_LABEL
 from kubeswarm_operator.resources import NODES, PODS, SECRETS, Object, Resource
@@ -89,10 +90,19 @@ class Store:
             del self._objects[resource][key]
             self._unindex(resource, key, known)
 
-    def sweep(self, resource: Resource, before: Iterable[Object], listed: Iterable[Object]) -> list[Object]:
-        """Forgets what was known `before` a listing and isn't `listed`. Returns what was forgotten."""
-        alive = {body["metadata"]["uid"] for body in listed}
-        vanished = [body for body in before if body["metadata"]["uid"] not in alive]
+    def sweep(self, resource: Resource, namespace: str | None, alive: Set[str], version: int) -> list[Object]:
+        """Forgets what a listing of one namespace (None: of all) should have shown and did not.
+
+        `alive`: the uids in it; `version`: its resourceVersion: what was written after it is no matter of its. Returns
+        what was forgotten.
+        """
+        vanished = [
+            body
+            for body in self._objects[resource].values()
+            if namespace in (None, body["metadata"]["namespace"])
+            and body["metadata"]["uid"] not in alive
+            and int(body["metadata"]["resourceVersion"]) <= version
+        ]
         for body in vanished:
             self.remove(resource, body)
         return vanished

@@ -60,13 +60,13 @@ def test_nodes_are_found_by_their_swarm() -> None:
 
 def test_a_sweep_finds_what_vanished_and_spares_what_came() -> None:
     store = Store()
-    store.put(SERVICES, body("a", "u1"))
-    store.put(SERVICES, body("b", "u2"))
-    before = list(store.all(SERVICES))
-    store.put(SERVICES, body("c", "u3"))
-    vanished = store.sweep(SERVICES, before, [body("b", "u2")])
-    assert [each["metadata"]["name"] for each in vanished] == ["a"]
-    assert {each["metadata"]["name"] for each in store.all(SERVICES)} == {"b", "c"}
+    store.put(SERVICES, body("vanished", "u1", version=3))
+    store.put(SERVICES, body("stays", "u2", version=4))
+    store.put(SERVICES, body("came", "u3", version=6))
+    assert not store.sweep(SERVICES, "other", set(), 5), "a listing of another namespace says nothing of these"
+    vanished = store.sweep(SERVICES, "ns", {"u2"}, 5)
+    assert [each["metadata"]["name"] for each in vanished] == ["vanished"]
+    assert {each["metadata"]["name"] for each in store.all(SERVICES)} == {"stays", "came"}
 
 
 events = st.lists(
