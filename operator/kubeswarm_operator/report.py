@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from datetime import UTC, datetime
 
 from kubeswarm_api.encoding import digest
@@ -10,23 +10,20 @@ from kubeswarm_api.names import FIELD_MANAGER
 from kubeswarm_api.node import NodeStatus
 from kubeswarm_api.swarm import SwarmStatus
 from kubeswarm_operator.decide.announcements import Announcement, announcements
-from kubeswarm_operator.decide.pressing import patience
+from kubeswarm_operator.decide.pressing import pace
 from kubeswarm_operator.kube import ApiError, Conflict, Kube, NotFound
 from kubeswarm_operator.observe.parsing import wrote_status
 from kubeswarm_operator.observe.store import Key, Store
 from kubeswarm_operator.resources import EVENTS, NODES, SWARMS, Object, Resource
+from kubeswarm_operator.waiting import Waiting
 
 log = logging.getLogger(__name__)
 #: The same Event of an object is counted up in the API at most this often.
 REPEAT_SECONDS = 300.0
-#: Of statuses that may wait equally long no more than so many are written a second, but none waits longer than this.
-PROGRESS_RATE, LONGEST_SECONDS = 5.0, 30.0
 #: A status that met a conflict is tried again after so long.
 CONFLICT_SECONDS = 1.0
 _REMEMBERED = 4096
 _MESSAGE = 1000
-
-Waiter = tuple[Resource, Key]
 
 
 class Reporter:
@@ -36,8 +33,7 @@ class Reporter:
         self._kube = kube
         self._store = store
         self._told: OrderedDict[str, datetime] = OrderedDict()
-        self._waiting: dict[Waiter, float] = {}  # when a status that waits is to be written
-        self._slots: defaultdict[float, float] = defaultdict(float)  # when the last of them is, by how long they wait
+        self._waiting = Waiting()
 
     async def report(
         self, live: Object, before: NodeStatus | SwarmStatus, after: NodeStatus | SwarmStatus
@@ -47,12 +43,12 @@ class Reporter:
         resource = NODES if isinstance(after, NodeStatus) else SWARMS
         waiter = (resource, (meta["namespace"], meta["name"]))
         if before == after:
-            self._waiting.pop(waiter, None)
+            self._waiting.end(waiter)
             return None
-        again = self._wait(waiter, patience(before, after))
-        if again is not None:
-            return again
-        self._waiting.pop(waiter, None)
+        slow = pace(before, after)
+        if slow and (left := self._waiting.left(waiter, slow, time.monotonic())):
+            return left
+        self._waiting.end(waiter)
         wanted = after.to_json()
         dropped = dict.fromkeys(before.to_json().keys() - wanted.keys())
         try:
@@ -70,18 +66,7 @@ class Reporter:
 
     def forget(self, resource: Resource, key: Key) -> None:
         """Drops what is remembered of an object that is gone."""
-        self._waiting.pop((resource, key), None)
-
-    def _wait(self, waiter: Waiter, seconds: float) -> float | None:
-        """Seconds that a status should wait for yet, of the `seconds` that it may; None: it has waited long enough."""
-        if not seconds:
-            return None
-        now = time.monotonic()
-        due = self._waiting.get(waiter)
-        if due is None:
-            slot = self._slots[seconds] = max(now + seconds, self._slots[seconds] + 1 / PROGRESS_RATE)
-            due = self._waiting[waiter] = min(slot, now + LONGEST_SECONDS)
-        return due - now if due > now else None
+        self._waiting.end((resource, key))
 
     async def announce(self, live: Object, announcement: Announcement) -> None:
         """An Event. Failing to write one is logged and otherwise ignored: it holds nothing that status doesn't."""

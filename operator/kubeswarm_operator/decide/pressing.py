@@ -1,5 +1,7 @@
 """How long a status may wait for what will change it again anyway: each one that isn't written is a request saved."""
 
+from dataclasses import dataclass
+
 from kubeswarm_api.conditions import Condition, ConditionType, Reason
 from kubeswarm_api.node import NodeStatus
 from kubeswarm_api.swarm import SwarmStatus
@@ -16,17 +18,31 @@ _AWAITED = (
 PRESSING = (Reason.UPDATE_STALLED, Reason.ROLLED_BACK)
 #: Why something isn't Ready that will be: what ends it, Ready or a failure, is told at once.
 _COMING = (Reason.CREATING, Reason.STARTING, Reason.POD_NOT_READY)
-#: Seconds that is waited for more: while pods come, so that a start without trouble is told once, yet before the half
-#: minute after which people begin to wonder; and while they run.
-COMING_SECONDS, PROGRESS_SECONDS = 25.0, 5.0
 
 
-def patience(before: NodeStatus | SwarmStatus, after: NodeStatus | SwarmStatus) -> float:
-    """Seconds that a status waits for more to be told with it; 0: somebody waits for it."""
+@dataclass(frozen=True)
+class Pace:
+    """How statuses that nobody waits for are told: each after `seconds`, to tell more with it, `rate` a second of all
+    objects', but none later than `longest`."""
+
+    seconds: float
+    rate: float
+    longest: float
+
+
+#: While pods come: a start without trouble is told once, yet before the half minute after which people begin to wonder,
+#: unless hundreds start at once.
+COMING = Pace(seconds=25.0, rate=1.0, longest=300.0)
+#: While they run.
+PROGRESS = Pace(seconds=5.0, rate=5.0, longest=30.0)
+
+
+def pace(before: NodeStatus | SwarmStatus, after: NodeStatus | SwarmStatus) -> Pace | None:
+    """How long a status waits for more to be told with it; None: somebody waits for it."""
     if pressing(before, after):
-        return 0.0
+        return None
     coming = any(each.type == ConditionType.READY and each.reason in _COMING for each in after.conditions)
-    return COMING_SECONDS if coming else PROGRESS_SECONDS
+    return COMING if coming else PROGRESS
 
 
 def pressing(before: NodeStatus | SwarmStatus, after: NodeStatus | SwarmStatus) -> bool:

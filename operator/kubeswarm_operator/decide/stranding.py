@@ -2,9 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from kubeswarm_api.names import HEAD, ROLE_LABEL, claim_name
+from kubeswarm_api.names import claim_name
 from kubeswarm_operator.decide.children import TEMPLATE_ANNOTATION, stamped
-from kubeswarm_operator.decide.health.claims import BINDING_GRACE
+from kubeswarm_operator.decide.health.claims import BINDING_GRACE, is_placed_head
 from kubeswarm_operator.decide.health.problem import name_of, older
 from kubeswarm_operator.observe.snapshot import NodeSnapshot
 from kubeswarm_operator.resources import Object
@@ -18,7 +18,7 @@ def stranded(snapshot: NodeSnapshot) -> bool:
     claim = snapshot.children.get(("PersistentVolumeClaim", claim_name(name_of(snapshot.live))))
     if claim is None:
         return False
-    heads = [pod for pod in snapshot.pods if _is_placed_head(pod)]
+    heads = [pod for pod in snapshot.pods if is_placed_head(pod)]
     if deleted := claim["metadata"].get("deletionTimestamp"):
         return any(_came_after(pod, deleted) for pod in heads)
     if not older(snapshot.now, claim, BINDING_GRACE) or _placed_by_hand(snapshot):
@@ -39,10 +39,6 @@ def _placed_by_hand(snapshot: NodeSnapshot) -> bool:
     """Whether the template names the machine: no scheduler then looks at the claim, of no pod."""
     heads = [child for child in snapshot.children.values() if child["kind"] == "StatefulSet"]
     return any(head["spec"]["template"]["spec"].get("nodeName") for head in heads)
-
-
-def _is_placed_head(pod: Object) -> bool:
-    return (pod["metadata"].get("labels") or {}).get(ROLE_LABEL) == HEAD and bool(pod.get("spec", {}).get("nodeName"))
 
 
 def _came_after(pod: Object, deleted: str) -> bool:

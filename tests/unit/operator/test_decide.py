@@ -18,7 +18,7 @@ from kubeswarm_operator.decide.conditions import Claim, conditions
 from kubeswarm_operator.decide.funding import DAY_SECONDS, WEI, Booking, recent, to_wei, top_ups, wanting
 from kubeswarm_operator.decide.identity import swarm_id
 from kubeswarm_operator.decide.node_status import NodeFacts, node_status
-from kubeswarm_operator.decide.pressing import COMING_SECONDS, PROGRESS_SECONDS, patience
+from kubeswarm_operator.decide.pressing import COMING, PROGRESS, Pace, pace
 from kubeswarm_operator.decide.replicas import WAVE, Replicas, replicas
 from kubeswarm_operator.decide.rolling import rolling
 from kubeswarm_operator.decide.swarm_nodes import swarm_nodes
@@ -234,27 +234,27 @@ DONE = _status(Ready=("False", "RoundsComplete"), Degraded=("False", "AsExpected
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "seconds"),
+    ("before", "after", "wanted"),
     [
-        (NEW, UNDER_WAY, COMING_SECONDS),
-        (CREATED, UNDER_WAY, COMING_SECONDS),
-        (UNDER_WAY, UNDER_WAY.model_copy(update={"rollout_replicas": 1}), COMING_SECONDS),
-        (RUNS, RUNS.model_copy(update={"round": 1}), PROGRESS_SECONDS),
-        (DONE, DONE.model_copy(update={"attested_rounds": 1}), PROGRESS_SECONDS),
-        (UNDER_WAY, RUNS, 0),
-        (RUNS, UNDER_WAY, 0),
-        (NEW, BROKEN, 0),
-        (CREATED, BROKEN, 0),
-        (CREATED, RUNS, 0),
-        (UNDER_WAY, BROKEN, 0),
-        (BROKEN, OTHERWISE, 0),
-        (BROKEN, UNDER_WAY, 0),
-        (RUNS, DONE, 0),
-        (RUNS, RUNS.model_copy(update={"observed_generation": 2}), 0),
+        (NEW, UNDER_WAY, COMING),
+        (CREATED, UNDER_WAY, COMING),
+        (UNDER_WAY, UNDER_WAY.model_copy(update={"rollout_replicas": 1}), COMING),
+        (RUNS, RUNS.model_copy(update={"round": 1}), PROGRESS),
+        (DONE, DONE.model_copy(update={"attested_rounds": 1}), PROGRESS),
+        (UNDER_WAY, RUNS, None),
+        (RUNS, UNDER_WAY, None),
+        (NEW, BROKEN, None),
+        (CREATED, BROKEN, None),
+        (CREATED, RUNS, None),
+        (UNDER_WAY, BROKEN, None),
+        (BROKEN, OTHERWISE, None),
+        (BROKEN, UNDER_WAY, None),
+        (RUNS, DONE, None),
+        (RUNS, RUNS.model_copy(update={"observed_generation": 2}), None),
     ],
 )
-def test_only_progress_waits(before: NodeStatus, after: NodeStatus, seconds: float) -> None:
-    assert patience(before, after) == seconds
+def test_only_progress_waits(before: NodeStatus, after: NodeStatus, wanted: Pace | None) -> None:
+    assert pace(before, after) == wanted
 
 
 # --- rolling ------------------------------------------------------------------------------------------------

@@ -196,13 +196,15 @@ def claim(phase: str, seconds_ago: int) -> dict[tuple[str, str], Any]:
     return {("PersistentVolumeClaim", "light-0-data"): body}
 
 
-def test_a_pending_claim_is_told_unless_its_pod_says_more() -> None:
-    assert problems(node_snapshot(children=claim("Pending", 5), pods=())) == []
-    (found,) = problems(node_snapshot(children=claim("Pending", 60), pods=()))
-    assert found.reason == Reason.CLAIM_PENDING and "storageClassName" in found.message
+def test_a_pending_claim_is_told_once_its_pod_has_a_machine() -> None:
+    """Until then it waits for the pod, which in a busy cluster takes long, or the scheduler says what is wrong."""
     placed = {**pod(ready=False), "spec": {"nodeName": "machine-1"}}
+    assert problems(node_snapshot(children=claim("Pending", 5), pods=(placed,))) == []
     (found,) = problems(node_snapshot(children=claim("Pending", 60), pods=(placed,)))
-    assert found.reason == Reason.CLAIM_PENDING and "is made anew" in found.message
+    assert found.reason == Reason.CLAIM_PENDING
+    assert "storageClassName" in found.message and "is made anew" in found.message
+    assert problems(node_snapshot(children=claim("Pending", 60), pods=())) == []
+    assert problems(node_snapshot(children=claim("Pending", 60), pods=(pod(ready=False),))) == []
     reasons = [
         each.reason for each in problems(node_snapshot(children=claim("Pending", 60), pods=(unschedulable(60),)))
     ]
@@ -212,8 +214,8 @@ def test_a_pending_claim_is_told_unless_its_pod_says_more() -> None:
 
 
 def test_no_volume_is_missed_before_a_pod_is_wanted() -> None:
-    """Where a volume waits for its first pod's machine, a Node that begins suspended has none for as long."""
-    assert problems(node_snapshot(spec=node_spec(suspend=True), children=claim("Pending", 3600), pods=())) == []
+    placed = {**pod(ready=False), "spec": {"nodeName": "machine-1"}}
+    assert problems(node_snapshot(spec=node_spec(suspend=True), children=claim("Pending", 3600), pods=(placed,))) == []
 
 
 def crashed(state: dict[str, Any], restarts: int, seconds_ago: int = 10, **last: Any) -> list[Reason]:
