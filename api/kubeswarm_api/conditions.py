@@ -110,7 +110,7 @@ PENDING = Condition(
     type=ConditionType.READY,
     status="Unknown",
     reason=Reason.PENDING,
-    message="the operator's first word comes once it is Ready or something is wrong, or after 30 s: if it doesn't, see "
-    "whether the operator runs",
+    message="the operator's first word comes once it is Ready or something is wrong, or after 30 s (later where "
+    "hundreds start at once): if it doesn't, see whether the operator runs",
     last_transition_time="1970-01-01T00:00:00Z",
 )

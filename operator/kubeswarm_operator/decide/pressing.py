@@ -17,7 +17,7 @@ _AWAITED = (
 #: Reasons that are told at once, whatever their condition.
 PRESSING = (Reason.UPDATE_STALLED, Reason.ROLLED_BACK)
 #: Why something isn't Ready that will be: what ends it, Ready or a failure, is told at once.
-_COMING = (Reason.CREATING, Reason.STARTING, Reason.POD_NOT_READY)
+_COMING = (Reason.PENDING, Reason.CREATING, Reason.STARTING, Reason.POD_NOT_READY)
 
 
 @dataclass(frozen=True)

@@ -238,6 +238,7 @@ DONE = _status(Ready=("False", "RoundsComplete"), Degraded=("False", "AsExpected
     [
         (NEW, UNDER_WAY, COMING),
         (CREATED, UNDER_WAY, COMING),
+        (CREATED, _status(Ready=("False", "Pending")), COMING),
         (UNDER_WAY, UNDER_WAY.model_copy(update={"rollout_replicas": 1}), COMING),
         (RUNS, RUNS.model_copy(update={"round": 1}), PROGRESS),
         (DONE, DONE.model_copy(update={"attested_rounds": 1}), PROGRESS),
