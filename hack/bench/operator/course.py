@@ -176,10 +176,11 @@ class Course:
         await self.api.send("PATCH", path, self.contender.scale(workers), "application/merge-patch+json")
 
     async def _delete(self) -> Object:
-        """Deletes all at once; done when neither objects nor what they made are left."""
+        """Deletes all, each by itself as kubectl does; done when neither objects nor what they made are left."""
+        keys = map(_key, await self.api.items(self.contender.path))
         pid, before, began = self._pid(), cpu_seconds(self._pid()), time.monotonic()
         await asyncio.gather(
-            *(self.api.send("DELETE", self.contender.namespaced.format(space)) for space in self._spaces())
+            *(self.api.send("DELETE", f"{self.contender.namespaced.format(space)}/{name}") for space, name in keys)
         )
         for path in (*self.contender.kinds, "/api/v1/pods"):
             while await self.api.items(f"{path}?limit=1"):
