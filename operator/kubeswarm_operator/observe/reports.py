@@ -10,7 +10,7 @@ from typing import TypeVar
 import aiohttp
 from pydantic import ValidationError
 
-from kubeswarm_api.names import ATTESTOR_PORT, HEAD, NODE_LABEL, ROLE_LABEL, TRAINER_PORT
+from kubeswarm_api.names import ATTESTOR_CONTAINER, ATTESTOR_PORT, HEAD, NODE_LABEL, ROLE_LABEL, TRAINER_PORT
 from kubeswarm_api.reports import AttestorReport, NodeReport
 from kubeswarm_operator.observe.snapshot import Reports
 from kubeswarm_operator.observe.store import Key, Store
@@ -89,7 +89,9 @@ class ReportPoller:
         host = f"[{address}]" if ":" in address else address
         async with self._gate:
             trainer = await _fetch(session, f"http://{host}:{TRAINER_PORT}/status", NodeReport)
-            attestor = await _fetch(session, f"http://{host}:{ATTESTOR_PORT}/status", AttestorReport)
+            attestor = None
+            if _has_attestor(pod):
+                attestor = await _fetch(session, f"http://{host}:{ATTESTOR_PORT}/status", AttestorReport)
         before, now = self._heard.get(node), time.monotonic()
         known = before if before is not None and before.pod == uid else None
         at = now if trainer is not None or known is None else known.at
@@ -137,8 +139,16 @@ def _answers(pod: Object) -> bool:
 
 
 def _any_running(status: Object) -> bool:
-    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    return any("running" in (container.get("state") or {}) for container in containers)
+    return any("running" in (container.get("state") or {}) for container in _containers(status))
+
+
+def _has_attestor(pod: Object) -> bool:
+    """Where there is no chain there is none."""
+    return any(container.get("name") == ATTESTOR_CONTAINER for container in _containers(pod["status"]))
+
+
+def _containers(status: Object) -> list[Object]:
+    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
 
 
 def _node_of(pod: Object) -> Key:

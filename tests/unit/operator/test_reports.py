@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from kubeswarm_api.names import HEAD, NODE_LABEL, ROLE_LABEL, TRAINER_PORT
-from kubeswarm_api.reports import NodeReport, Phase
+from kubeswarm_api.names import ATTESTOR_PORT, HEAD, NODE_LABEL, ROLE_LABEL, TRAINER_PORT
+from kubeswarm_api.reports import AttestorReport, NodeReport, Phase
 from kubeswarm_operator.observe.reports import SELDOM, ReportPoller
 from kubeswarm_operator.observe.store import Key, Store
 from kubeswarm_operator.resources import PODS
@@ -100,3 +100,38 @@ async def test_a_report_of_a_later_version_is_read_as_far_as_it_is_known(trainer
         assert heard is not None and heard.round == 7
     finally:
         polling.cancel()
+
+
+async def test_an_attestor_is_asked_where_the_pod_has_one() -> None:
+    asked: list[int] = []
+
+    def counting(port: int) -> web.Application:
+        async def answer(_request: web.Request) -> web.Response:
+            asked.append(port)
+            return web.Response(
+                text=AttestorReport(node_id="0x1", address="0x1", attested_rounds=3).model_dump_json(by_alias=True)
+            )
+
+        app = web.Application()
+        app.add_routes([web.get("/status", answer)])
+        return app
+
+    runners = {port: web.AppRunner(counting(port)) for port in (TRAINER_PORT, ATTESTOR_PORT)}
+    for port, runner in runners.items():
+        await runner.setup()
+        await web.TCPSite(runner, ADDRESS, port).start()
+    poller = ReportPoller(Store(), 600, lambda _: None)
+    polling = asyncio.create_task(poller.poll())
+    try:
+        await poller.first.wait()
+        await poller.first_word(POD)
+        assert asked == [TRAINER_PORT]
+        status = POD["status"] | {"initContainerStatuses": [{"name": "attestor", "state": {"running": {}}}]}
+        await poller.first_word({"metadata": POD["metadata"] | {"uid": "another"}, "status": status})
+        assert asked == [TRAINER_PORT, TRAINER_PORT, ATTESTOR_PORT]
+        attestor = poller.reports(NODE, "another").attestor
+        assert attestor is not None and attestor.attested_rounds == 3
+    finally:
+        polling.cancel()
+        for runner in runners.values():
+            await runner.cleanup()
