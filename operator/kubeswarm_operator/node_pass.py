@@ -11,6 +11,7 @@ from kubeswarm_operator.apply import Refused
 from kubeswarm_operator.build.meta import Owner
 from kubeswarm_operator.context import Context
 from kubeswarm_operator.decide import ending
+from kubeswarm_operator.decide.children import controller
 from kubeswarm_operator.decide.completion import progress
 from kubeswarm_operator.decide.conditions import holds
 from kubeswarm_operator.decide.expiry import expires_in
@@ -40,7 +41,7 @@ async def node_pass(context: Context, key: Key) -> float | None:
         context.node_queue.forget(key)
         context.reporter.forget(NODES, key)
         return None
-    if "deletionTimestamp" in live["metadata"]:
+    if "deletionTimestamp" in live["metadata"] or _goes_with_its_swarm(context, live):
         return RESYNC
     for pod in filter(pod_ready, context.store.of_node(PODS, *key)):
         await context.reports.first_word(pod)
@@ -79,10 +80,18 @@ async def node_pass(context: Context, key: Key) -> float | None:
     return min(each for each in times if each is not None and each > 0)
 
 
+def _goes_with_its_swarm(context: Context, live: Object) -> bool:
+    """Whether the Swarm that made it is gone: the garbage collector is on its way, with thousands to take."""
+    made_by = controller(live)
+    if made_by is None or made_by["kind"] != SWARMS.kind:
+        return False
+    swarm = context.store.get(SWARMS, live["metadata"]["namespace"], made_by["name"])
+    return swarm is None or swarm["metadata"]["uid"] != made_by["uid"]
+
+
 def _ttl(snapshot: NodeSnapshot) -> int | None:
     """A Swarm's own Nodes go with it, never before: it would make them again."""
-    owned = any(reference.get("controller") for reference in snapshot.live["metadata"].get("ownerReferences") or [])
-    return None if owned or snapshot.spec is None else snapshot.spec.ttl_seconds_after_finished
+    return None if controller(snapshot.live) or snapshot.spec is None else snapshot.spec.ttl_seconds_after_finished
 
 
 def _decide(snapshot: NodeSnapshot, spec: NodeSpec, swarm: str, node: str) -> NodeFacts:

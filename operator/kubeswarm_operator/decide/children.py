@@ -58,10 +58,16 @@ def obsolete(live: Mapping[tuple[str, str], Object], wanted: Iterable[Object], o
     ]
 
 
+def controller(body: Object) -> Object | None:
+    """The reference to who controls an object."""
+    references = body["metadata"].get("ownerReferences") or []
+    return next((reference for reference in references if reference.get("controller")), None)
+
+
 def controls(owner_uid: str, body: Object) -> bool:
     """Whether the owner with that uid controls an object."""
-    references = body["metadata"].get("ownerReferences") or []
-    return any(reference["uid"] == owner_uid and reference.get("controller") for reference in references)
+    found = controller(body)
+    return found is not None and found["uid"] == owner_uid
 
 
 def _within(wanted: Any, live: Any, field: str) -> bool:
