@@ -27,8 +27,11 @@ def test_a_status_that_waits_alone_waits_no_longer_than_it_must() -> None:
 def test_hundreds_at_once_are_told_of_at_the_pace_and_none_too_late() -> None:
     waiting = Waiting()
     left = [waiting.left(one(number), SLOW, now=1000.0) for number in range(1000)]
-    assert left[:3] == [25.0, 26.0, 27.0]
+    assert left[20:28] == [25.0, 25.0, 25.0, 25.0, 25.0, 25.0, 26.0, 27.0]
     assert max(left) == left[-1] == SLOW.longest
+    for number in range(1000):
+        waiting.end(one(number))
+    assert waiting.left(one(0), SLOW, now=1010.0) == 25.0, "nobody waits for those who wait no more"
 
 
 def test_what_became_more_urgent_waits_for_no_longer_than_that_allows() -> None:
