@@ -9,9 +9,9 @@ Measure = Callable[[Object], float | None]
 
 def _of(*path: str) -> Measure:
     def value(result: Object) -> float | None:
-        for name in path:
-            result = result.get(name) or {}
-        return None if isinstance(result, dict) else result
+        for name in path[:-1]:
+            result = result.get(name, {})
+        return result.get(path[-1])
 
     return value
 
