@@ -7,7 +7,7 @@ from kubeswarm_api.names import HEAD, ROLE_LABEL
 from kubeswarm_operator.decide.health import Problem, problem
 from kubeswarm_operator.decide.rollback import on_trial
 from kubeswarm_operator.decide.rolling import rolling
-from kubeswarm_operator.observe.snapshot import NodeSnapshot
+from kubeswarm_operator.observe.snapshot import NodeSnapshot, container_statuses
 from kubeswarm_operator.resources import Object
 
 
@@ -98,6 +98,4 @@ def _age(snapshot: NodeSnapshot) -> float:
 def _restarts(pod: Object) -> int:
     if (pod["metadata"].get("labels") or {}).get(ROLE_LABEL) != HEAD or "deletionTimestamp" in pod["metadata"]:
         return 0
-    status = pod.get("status", {})
-    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    return sum(each.get("restartCount", 0) for each in containers)
+    return sum(each.get("restartCount", 0) for each in container_statuses(pod.get("status", {})))

@@ -6,7 +6,7 @@ from kubeswarm_api.names import claim_name
 from kubeswarm_operator.decide.children import TEMPLATE_ANNOTATION, stamped
 from kubeswarm_operator.decide.health.claims import BINDING_GRACE, is_placed_head
 from kubeswarm_operator.decide.health.problem import name_of, older
-from kubeswarm_operator.observe.snapshot import NodeSnapshot
+from kubeswarm_operator.observe.snapshot import NodeSnapshot, container_statuses
 from kubeswarm_operator.resources import Object
 
 #: A pod may wait so long for its machine to begin with it.
@@ -54,13 +54,12 @@ def _hangs(pod: Object, now: datetime) -> bool:
     if "deletionTimestamp" in pod["metadata"]:
         return False
     status = pod.get("status", {})
-    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     placed = [
         datetime.fromisoformat(each["lastTransitionTime"])
         for each in status.get("conditions") or []
         if each["type"] == "PodScheduled" and each["status"] == "True" and each.get("lastTransitionTime")
     ]
-    waits = status.get("phase") == "Pending" and not any(map(_began, containers))
+    waits = status.get("phase") == "Pending" and not any(map(_began, container_statuses(status)))
     return waits and any(now - at > HANGING_GRACE for at in placed)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from kubeswarm_api.names import HEAD, NODE_LABEL, ROLE_LABEL, claim_name, head_name
 from kubeswarm_api.node import NodeSpec
 from kubeswarm_operator.kube import Kube
-from kubeswarm_operator.observe.snapshot import NodeSnapshot
+from kubeswarm_operator.observe.snapshot import NodeSnapshot, container_statuses
 from kubeswarm_operator.observe.store import Store
 from kubeswarm_operator.resources import CLAIMS, EVENTS, PODS, SECRETS, STATEFUL_SETS, Object
 
@@ -62,8 +62,7 @@ async def stuck(kube: Kube, pods: Iterable[Object], now: datetime) -> tuple[tupl
 
 def _being_created(pod: Object, now: datetime) -> bool:
     status = pod.get("status", {})
-    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    waiting = [((each.get("state") or {}).get("waiting") or {}).get("reason") for each in containers]
+    waiting = [((each.get("state") or {}).get("waiting") or {}).get("reason") for each in container_statuses(status)]
     created = datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
     return bool(waiting) and set(waiting) <= _CREATING and now - created > CREATION_GRACE
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from kubeswarm_api.names import ATTESTOR_CONTAINER, ATTESTOR_PORT, HEAD, NODE_LABEL, ROLE_LABEL, TRAINER_PORT
 from kubeswarm_api.reports import AttestorReport, NodeReport
-from kubeswarm_operator.observe.snapshot import Reports
+from kubeswarm_operator.observe.snapshot import Reports, container_statuses
 from kubeswarm_operator.observe.store import Key, Store
 from kubeswarm_operator.resources import PODS, Object
 
@@ -139,16 +139,12 @@ def _answers(pod: Object) -> bool:
 
 
 def _any_running(status: Object) -> bool:
-    return any("running" in (container.get("state") or {}) for container in _containers(status))
+    return any("running" in (container.get("state") or {}) for container in container_statuses(status))
 
 
 def _has_attestor(pod: Object) -> bool:
     """Where there is no chain there is none."""
-    return any(container.get("name") == ATTESTOR_CONTAINER for container in _containers(pod["status"]))
-
-
-def _containers(status: Object) -> list[Object]:
-    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    return any(container.get("name") == ATTESTOR_CONTAINER for container in container_statuses(pod["status"]))
 
 
 def _node_of(pod: Object) -> Key:

@@ -76,3 +76,8 @@ class NodeSnapshot:
     chain: ChainFacts
     exchange: ExchangeFacts
     now: datetime
+
+
+def container_statuses(status: Object) -> list[Object]:
+    """What a pod's status says of each container, those that start first before the others."""
+    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]

@@ -55,7 +55,7 @@ class Store:
         self._objects: dict[Resource, dict[Key, Object]] = defaultdict(dict)
         self._by_label: dict[tuple[Resource, str, str, str], dict[Key, Object]] = defaultdict(dict)
         self._gone: OrderedDict[str, int] = OrderedDict()  # resourceVersion at the end, by uid
-        self._gaps: set[tuple[str, object]] = set()  # in what is heard of a resource, by its plural
+        self._gaps: set[tuple[str, str]] = set()  # in what is heard: plurals, and paths of the watches
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
         """The object, or None."""
@@ -120,13 +120,13 @@ class Store:
             self.remove(resource, body)
         return vanished
 
-    def interrupted(self, plural: str, gap: object) -> None:
-        """From now on changes of a resource may go unheard, until this gap is `closed`."""
-        self._gaps.add((plural, gap))
+    def interrupted(self, plural: str, path: str) -> None:
+        """From now on changes of a resource may go unheard, until its gap is `closed`; `path`: of the watch."""
+        self._gaps.add((plural, path))
 
-    def closed(self, plural: str, gap: object) -> None:
-        """What went unheard in this gap is known now."""
-        self._gaps.discard((plural, gap))
+    def closed(self, plural: str, path: str) -> None:
+        """What went unheard of this watch is known now."""
+        self._gaps.discard((plural, path))
 
     def may_be_old(self, resource: Resource) -> bool:
         """Whether objects of a resource may have changed, or gone, without being heard of."""

@@ -7,7 +7,7 @@ from kubeswarm_api.conditions import Reason
 from kubeswarm_operator.decide.crash import cause_of, last_words
 from kubeswarm_operator.decide.health.problem import QUOTED, Problem, name_of, problem
 from kubeswarm_operator.decide.health.references import named_in
-from kubeswarm_operator.observe.snapshot import NodeSnapshot
+from kubeswarm_operator.observe.snapshot import NodeSnapshot, container_statuses
 from kubeswarm_operator.resources import Object
 
 #: A container that has crashed several times counts as crash-looping for so long after the last time.
@@ -35,7 +35,7 @@ def containers(snapshot: NodeSnapshot) -> Iterator[Problem]:
         if "deletionTimestamp" in pod["metadata"]:
             continue
         status = pod.get("status", {})
-        for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
+        for container in container_statuses(status):
             found = _container(snapshot.now, pod, container)
             if found:
                 yield found
