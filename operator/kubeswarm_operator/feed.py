@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable
 
 from kubeswarm_api.names import FIELD_MANAGER, MANAGED_BY_LABEL, NODE_LABEL, SWARM_LABEL
+from kubeswarm_operator import telemetry
 from kubeswarm_operator.observe.snapshot import ChainFacts
 from kubeswarm_operator.observe.store import Key, Store, key_of
 from kubeswarm_operator.queue import WorkQueue
@@ -29,22 +30,6 @@ class Feed:
         self._listings: dict[str, set[str]] = {}  # the uids that each listing under way has shown so far, by its path
         self._unlisted = set(self._places)
         self.complete = asyncio.Event()
-
-    def seen(self, resource: Resource, body: Object) -> None:
-        """An object as a watch or a listing shows it.
-
-        What our own write has told already brings no pass, except for Nodes: a Swarm's pass makes them and their own
-        passes write their status, and each must hear of the other.
-        """
-        known = self._store.get(resource, *key_of(body))
-        if self._store.put(resource, body) or resource == NODES:
-            changed = known is None or known["metadata"].get("generation") != body["metadata"].get("generation")
-            self._enqueue(resource, body, afresh=changed)
-
-    def deleted(self, resource: Resource, body: Object) -> None:
-        """An object that is gone."""
-        self._store.remove(resource, body)
-        self._enqueue(resource, body)
 
     def node_changed(self, key: Key) -> None:
         """Something outside the cluster's objects has changed for a Node."""
@@ -77,22 +62,23 @@ class Feed:
         """A watch could not begin."""
         self._store.interrupted(plural, path)
 
-    def listed(self, path: str, items: Iterable[Object], version: str, begins: bool, ends: bool) -> bool:
+    def takes(self, path: str) -> bool:
+        """Whether it is watched."""
+        return path in self._places
+
+    def listed(self, path: str, items: Iterable[Object], version: str, begins: bool, ends: bool) -> None:
         """Takes in a part of a listing, and after its last one forgets what it did not show.
 
-        `version`: the resourceVersion of the whole listing. Returns whether this is a listing of what is watched.
+        `version`: the resourceVersion of the whole listing.
         """
-        place = self._places.get(path)
-        if place is None:
-            return False
-        resource, namespace = place
+        resource, namespace = self._places[path]
         if begins:
             self._listings[path] = set()
             self._store.interrupted(resource.plural, path)  # until the watch begins that tells what came after it
         shown = self._listings[path]
         for item in items:
             shown.add(item["metadata"]["uid"])
-            self.seen(resource, {**item, "apiVersion": resource.api_version, "kind": resource.kind})
+            self._seen(resource, {**item, "apiVersion": resource.api_version, "kind": resource.kind})
         if ends:
             for body in self._store.sweep(resource, namespace, self._listings.pop(path), int(version)):
                 log.info("noticed a deletion late", extra={"object": f"{resource.kind}/{'/'.join(key_of(body))}"})
@@ -100,11 +86,31 @@ class Feed:
             self._unlisted.discard(path)
             if not self._unlisted:
                 self.complete.set()
-        return True
 
     def watching(self, plural: str, path: str) -> None:
         """A watch has begun: what it missed comes first."""
         self._store.closed(plural, path)
+
+    def told(self, path: str, change: str, body: Object) -> None:
+        """A change of one object, or its end."""
+        resource, _ = self._places[path]
+        telemetry.watch_seen(resource.plural)
+        if change == "DELETED":
+            self._store.remove(resource, body)
+            self._enqueue(resource, body)
+        else:
+            self._seen(resource, body)
+
+    def _seen(self, resource: Resource, body: Object) -> None:
+        """An object as a watch or a listing shows it.
+
+        What our own write has told already brings no pass, except for Nodes: a Swarm's pass makes them and their own
+        passes write their status, and each must hear of the other.
+        """
+        known = self._store.get(resource, *key_of(body))
+        if self._store.put(resource, body) or resource == NODES:
+            changed = known is None or known["metadata"].get("generation") != body["metadata"].get("generation")
+            self._enqueue(resource, body, afresh=changed)
 
     def _enqueue(self, resource: Resource, body: Object, afresh: bool = False) -> None:
         namespace, name = key_of(body)

@@ -3,12 +3,12 @@
 Objects are plain JSON data. Writes are refused here unless this replica holds the Lease.
 """
 
-import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import orjson
 
 from kubeswarm_api.errors import KubeSwarmError
 from kubeswarm_api.names import FIELD_MANAGER
@@ -46,7 +46,7 @@ class NotLeader(KubeSwarmError):
 
 def _error(code: int, text: str) -> ApiError:
     try:
-        status = json.loads(text)
+        status = orjson.loads(text)
         reason, message = str(status.get("reason", code)), str(status.get("message", text[:500]))
     except (ValueError, AttributeError):
         reason, message = str(code), text[:500]
@@ -87,7 +87,7 @@ class Kube:
         seconds: float = REQUEST_SECONDS,
         fresh: bool = False,
     ) -> Object:
-        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        data = None if body is None else orjson.dumps(body)
         headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if data is not None else {})
         try:
             async with (self._fresh if fresh else self._session).request(
@@ -100,8 +100,8 @@ class Kube:
             ) as response:
                 if response.status >= 400:
                     raise _error(response.status, (await response.read())[:65536].decode(errors="replace"))
-                return await response.json()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                return orjson.loads(await response.read())
+        except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
             detail = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             raise Unavailable(0, "NoAnswer", f"the API server gave no answer to {method} {path}: {detail}") from error
 

@@ -1,6 +1,6 @@
-"""What kopf is asked for: to list and to watch, over a session that hands the feed what is listed. A table of contents.
+"""What kopf is asked for: to list and to watch without end, over a session that hands the feed what comes.
 
-No kopf handler does more than hand over: nothing here writes, retries or keeps state on objects.
+No kopf handler does anything: nothing here writes, retries or keeps state on objects.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ import kopf
 
 from kubeswarm_api.names import FIELD_MANAGER
 from kubeswarm_api.operator_config import OperatorConfig
-from kubeswarm_operator import telemetry
 from kubeswarm_operator.feed import SELECTOR, Feed
 from kubeswarm_operator.resources import CHILDREN, PODS, WATCHED, Resource
 from kubeswarm_operator.session import open_session
@@ -21,26 +20,12 @@ WATCH_SERVER_TIMEOUT = 150
 CHUNK = 500
 
 
-class NoDiffs(kopf.DiffBaseStorage):
-    """Keeps kopf from copying every object at every event, to compare it with what it has never stored."""
-
-    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
-        """Nothing of an object is compared."""
-        return kopf.BodyEssence()
-
-    def fetch(self, *, body: kopf.Body) -> None:
-        """Nothing was stored."""
-
-    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
-        """Nothing is stored."""
-
-
 def registrations(feed: Feed) -> kopf.OperatorRegistry:
     """All of kopf's handlers."""
     registry = kopf.OperatorRegistry()
     _login(registry, feed)
     for resource in WATCHED:
-        _watch(registry, resource, feed)
+        _watch(registry, resource)
     return registry
 
 
@@ -51,12 +36,10 @@ def _login(registry: kopf.OperatorRegistry, feed: Feed) -> None:
         return kopf.AiohttpSession(server=server, aiohttp_session=opened)
 
 
-def _watch(registry: kopf.OperatorRegistry, resource: Resource, feed: Feed) -> None:
+def _watch(registry: kopf.OperatorRegistry, resource: Resource) -> None:
     @kopf.on.event(resource.group, resource.version, resource.plural, id=resource.plural, registry=registry)
-    async def event(event: kopf.RawEvent, **_: Any) -> None:
-        telemetry.watch_seen(resource.plural)
-        told = feed.deleted if event["type"] == "DELETED" else feed.seen
-        told(resource, dict(event["object"]))
+    async def event(**_: Any) -> None:
+        """kopf watches what it has a handler for. Nothing comes here: the session's listener has it all."""
 
 
 async def watch(registry: kopf.OperatorRegistry, config: OperatorConfig, stop: asyncio.Event) -> None:
@@ -81,7 +64,6 @@ def _settings(silence: float) -> kopf.OperatorSettings:
     """kopf as a watcher and nothing else."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
-    settings.persistence.diffbase_storage = NoDiffs()
     settings.peering.standalone = True
     settings.scanning.disabled = True  # no watching of CRDs and namespaces
     settings.watching.inactivity_timeout = silence
@@ -91,8 +73,6 @@ def _settings(silence: float) -> kopf.OperatorSettings:
     settings.watching.reconnect_backoff = 1.0
     settings.networking.request_timeout = 60.0
     settings.networking.connect_timeout = 10.0
-    settings.queueing.idle_timeout = 1.0
-    settings.process.ultimate_exiting_timeout = 30.0
     for resource in (*CHILDREN, PODS):
         settings.watching.label_selectors[resource.group, resource.version, resource.plural] = SELECTOR
     return settings

@@ -3,7 +3,7 @@
 import time
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -12,7 +12,7 @@ import kopf
 from kubeswarm_api.errors import InvalidConfig
 from kubeswarm_api.names import FIELD_MANAGER
 from kubeswarm_operator import telemetry
-from kubeswarm_operator.resources import Object
+from kubeswarm_operator.hearing import Listener, response
 
 #: Seconds after which the service account's token is read again: kubelet renews the file.
 TOKEN_SECONDS = 60.0
@@ -49,20 +49,6 @@ class _Token:
         return await handler(request)
 
 
-class Listener(Protocol):
-    """Is told what becomes of listings and watches; `path`: that of one of them, `plural`: of what is watched."""
-
-    def lost(self, plural: str, path: str) -> None:
-        """One could not begin."""
-
-    def watching(self, plural: str, path: str) -> None:
-        """One has begun."""
-
-    def listed(self, path: str, items: list[Object], version: str, begins: bool, ends: bool) -> bool:
-        """A part of a listing, the first or the last of it. Returns whether the items were taken in."""
-        ...
-
-
 def _counting(listener: Listener | None) -> aiohttp.TraceConfig:
     trace = aiohttp.TraceConfig()
 
@@ -84,26 +70,6 @@ def _counting(listener: Listener | None) -> aiohttp.TraceConfig:
     trace.on_request_end.append(ended)
     trace.on_request_exception.append(failed)
     return trace
-
-
-def _response(listener: Listener) -> type[aiohttp.ClientResponse]:
-    """Answers whose listed items go to the listener alone.
-
-    kopf would make a task of each, and needs no more of a listing than the version to watch from.
-    """
-
-    class Response(aiohttp.ClientResponse):
-        async def json(self, **options: Any) -> Any:
-            answer = await super().json(**options)
-            if self.method == "GET" and isinstance(answer, dict) and "items" in answer:
-                listing = cast(Object, answer)
-                meta, begins = listing["metadata"], "continue" not in self.url.query
-                more = bool(meta.get("continue"))
-                if listener.listed(self.url.path, listing["items"], meta["resourceVersion"], begins, not more):
-                    listing["items"] = []
-            return answer
-
-    return Response
 
 
 def _asked(params: aiohttp.TraceRequestEndParams | aiohttp.TraceRequestExceptionParams) -> tuple[str, str]:
@@ -133,7 +99,7 @@ def open_session(listener: Listener | None = None, pooled: bool = True) -> tuple
         headers={"User-Agent": FIELD_MANAGER},
         middlewares=(_Token(info, in_cluster),),
         trace_configs=[_counting(listener)],
-        response_class=_response(listener) if listener else aiohttp.ClientResponse,
+        response_class=response(listener) if listener else aiohttp.ClientResponse,
         read_bufsize=2**20,
     )
     return session, info.server

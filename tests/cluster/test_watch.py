@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import orjson
 import pytest
 
 from kubeswarm_operator.feed import SELECTOR, Feed
@@ -64,3 +65,33 @@ async def test_the_feed_takes_what_is_listed_and_kopf_gets_none_of_it(
             assert (await response.json())["kind"] == "EventList"
     assert await nodes.get() == (namespace, "light-0")
     assert sorted(body["metadata"]["name"] for body in store.all(CONFIG_MAPS)) == ["first", "second"]
+
+
+async def test_the_feed_hears_what_is_watched_and_kopf_gets_bookmarks(
+    cluster: ControlPlane, namespace: str, operator_kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(operator_kubeconfig))
+    label, value = SELECTOR.split("=")
+    metadata = {"namespace": namespace, "labels": {label: value, "kubeswarm.dev/node": "light-0"}}
+    store: Store = Store()
+    session, server = open_session(Feed(store, WorkQueue(), WorkQueue(), [namespace]))
+    url, bookmarks = server + CONFIG_MAPS.path(namespace), list[int]()
+    async with session, session.get(url, params={"labelSelector": SELECTOR, "watch": "true"}) as response:
+        lines = response.content.iter_chunked(2**20)
+
+        async def heard(name: str, data: dict[str, str]) -> None:
+            """The watch until the object is as it should be."""
+            while (store.get(CONFIG_MAPS, namespace, name) or {}).get("data", {}) != data:
+                for line in (await anext(lines)).splitlines():
+                    event = orjson.loads(line)
+                    assert event["type"] == "BOOKMARK"
+                    bookmarks.append(int(event["object"]["metadata"]["resourceVersion"]))
+
+        for data in ({"a": "1"}, {"a": "2"}):
+            cluster.apply(
+                {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "it", **metadata}, "data": data}
+            )
+            await heard("it", data)
+        cluster.kubectl("-n", namespace, "delete", "configmap/it")
+        await heard("it", {})
+    assert bookmarks == sorted(bookmarks) and len(bookmarks) >= 3

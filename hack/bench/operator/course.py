@@ -15,7 +15,7 @@ from hack.simulation.api import Api, Object
 from hack.simulation.meter import cpu_seconds, peak_bytes
 from hack.simulation.plane import Plane, provide_volumes, remove_volumes
 
-PATIENCE = 900.0
+PATIENCE = 1800.0
 SETTLE_SECONDS = 10.0
 BIG, PROBE, SMALL = "big", "probe", "small"
 BIG_PODS = 1000

@@ -27,14 +27,14 @@ class Fed:
 
 async def test_a_listing_in_parts_is_taken_in_and_what_it_lacks_at_its_end_is_forgotten() -> None:
     fed, path = Fed(), SERVICES.path()
-    assert fed.feed.listed(path, [item("stays"), item("goes")], "2", begins=True, ends=True)
+    fed.feed.listed(path, [item("stays"), item("goes")], "2", begins=True, ends=True)
     fed.feed.watching("services", path)
     assert fed.store.get(SERVICES, "ns", "stays") == {**item("stays"), "apiVersion": "v1", "kind": "Service"}
-    assert fed.feed.listed(path, [item("new", 3)], "4", begins=True, ends=False)
+    fed.feed.listed(path, [item("new", 3)], "4", begins=True, ends=False)
     assert fed.names() == {"stays", "goes", "new"}, "the rest is to come"
     assert fed.store.may_be_old(SERVICES)
     fed.store.put(SERVICES, item("written-meanwhile", 5))
-    assert fed.feed.listed(path, [item("stays")], "4", begins=False, ends=True)
+    fed.feed.listed(path, [item("stays")], "4", begins=False, ends=True)
     assert fed.names() == {"stays", "new", "written-meanwhile"}
     assert await fed.nodes.get() == ("ns", "light-0")
     assert fed.store.may_be_old(SERVICES), "until a watch begins, nobody tells of changes"
@@ -57,8 +57,19 @@ async def test_a_listing_of_one_namespace_says_nothing_of_another() -> None:
 
 
 async def test_what_is_not_watched_is_left_to_others() -> None:
-    assert not Fed().feed.listed("/api/v1/events", [item("e")], "2", begins=True, ends=True)
-    assert not Fed("ns").feed.listed(CONFIG_MAPS.path(), [item("c")], "2", begins=True, ends=True)
+    assert Fed().feed.takes(SERVICES.path())
+    assert not Fed().feed.takes("/api/v1/events")
+    assert not Fed("ns").feed.takes(CONFIG_MAPS.path())
+
+
+async def test_a_change_and_an_end_are_taken_in_and_bring_passes() -> None:
+    fed, path = Fed(), SERVICES.path()
+    for change, version, left in (("ADDED", 1, {"it"}), ("MODIFIED", 2, {"it"}), ("DELETED", 3, set())):
+        fed.feed.told(path, change, item("it", version))
+        assert fed.names() == left
+        assert await fed.nodes.get() == ("ns", "light-0")
+        fed.nodes.done(("ns", "light-0"), ok=True)
+        fed.nodes.forget(("ns", "light-0"))
 
 
 async def test_all_is_known_once_every_resource_was_listed_in_every_namespace() -> None:
