@@ -1,5 +1,7 @@
 """Holds a process to a container's limits, by control groups as a kubelet does; the caller has to be root."""
 
+import errno
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +10,8 @@ from pathlib import Path
 CGROUPS = Path("/sys/fs/cgroup")
 PERIOD = 100_000
 CGROUP = "kubeswarm-bench"
+#: Seconds that the kernel may take to let go of a group whose processes have ended.
+PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -42,4 +46,16 @@ def lifted() -> Iterator[None]:
     finally:
         for folder in (CGROUPS / CGROUP, CGROUPS / "cpu" / CGROUP, CGROUPS / "memory" / CGROUP):
             if folder.exists():
-                folder.rmdir()
+                _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            folder.rmdir()
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
