@@ -122,8 +122,9 @@ def _install(plane: Plane) -> None:
 
 
 def module_folder(tool: str, module: str) -> Path:
-    """The sources of the module that a tool is built from."""
-    return Path(run(["go", "list", "-m", "-f", "{{.Dir}}", module], cwd=REPOSITORY / "hack" / "tools" / tool).strip())
+    """The sources of the module that a tool is built from, fetched if they are not there."""
+    found = json.loads(run(["go", "mod", "download", "-json", module], cwd=REPOSITORY / "hack" / "tools" / tool))
+    return Path(found["Dir"])
 
 
 def _node(index: int) -> Object:
