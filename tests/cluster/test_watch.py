@@ -1,6 +1,7 @@
 """Watches: their health is told, and what is listed goes to the feed, what was deleted meanwhile included."""
 
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -38,14 +39,18 @@ def test_a_standby_is_ready_and_does_not_lead(namespace: str, start: Starter) ->
     assert "kubeswarm_operator_leader 0.0" in standby.get("/metrics")
 
 
+def watched(namespace: str) -> dict[str, Any]:
+    """Metadata of what the operator watches."""
+    label, value = SELECTOR.split("=")
+    return {"namespace": namespace, "labels": {label: value, "kubeswarm.dev/node": "light-0"}}
+
+
 async def test_the_feed_takes_what_is_listed_and_kopf_gets_none_of_it(
     cluster: ControlPlane, namespace: str, operator_kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(operator_kubeconfig))
-    label, value = SELECTOR.split("=")
-    metadata = {"namespace": namespace, "labels": {label: value, "kubeswarm.dev/node": "light-0"}}
     for name in ("first", "second", "goes"):
-        cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **metadata}})
+        cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **watched(namespace)}})
     store: Store = Store()
     store.put(CONFIG_MAPS, cluster.get(namespace, "configmap", "goes") or {})
     cluster.kubectl("-n", namespace, "delete", "configmap/goes")
@@ -71,8 +76,6 @@ async def test_the_feed_hears_what_is_watched_and_kopf_gets_bookmarks(
     cluster: ControlPlane, namespace: str, operator_kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(operator_kubeconfig))
-    label, value = SELECTOR.split("=")
-    metadata = {"namespace": namespace, "labels": {label: value, "kubeswarm.dev/node": "light-0"}}
     store: Store = Store()
     session, server = open_session(Feed(store, WorkQueue(), WorkQueue(), [namespace]))
     url, bookmarks = server + CONFIG_MAPS.path(namespace), list[int]()
@@ -89,7 +92,12 @@ async def test_the_feed_hears_what_is_watched_and_kopf_gets_bookmarks(
 
         for data in ({"a": "1"}, {"a": "2"}):
             cluster.apply(
-                {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "it", **metadata}, "data": data}
+                {
+                    "apiVersion": "v1",
+                    "kind": "ConfigMap",
+                    "metadata": {"name": "it", **watched(namespace)},
+                    "data": data,
+                }
             )
             await heard("it", data)
         cluster.kubectl("-n", namespace, "delete", "configmap/it")

@@ -10,7 +10,7 @@ from pathlib import Path
 CGROUPS = Path("/sys/fs/cgroup")
 PERIOD = 100_000
 CGROUP = "kubeswarm-bench"
-#: Seconds that the kernel may take to let go of a group whose processes have ended.
+#: Seconds that the kernel may take to let go of a group whose processes have ended, of which it sends no word.
 PATIENCE = 30.0
 
 
