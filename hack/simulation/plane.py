@@ -11,6 +11,7 @@ import yaml
 
 from hack.cluster import lifecycle, processes
 from hack.cluster.binaries import ensure_programs
+from hack.cluster.definitions import wait_for_definitions
 from hack.cluster.layout import REPOSITORY, Layout, Profile, cache_folder
 from hack.cluster.settings import COUNTED
 from hack.console import Problem, run
@@ -103,7 +104,7 @@ def _start_kwok(plane: Plane) -> None:
 
 def _install(plane: Plane) -> None:
     plane.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
-    plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+    wait_for_definitions(plane.kubectl)
     objects: list[Object] = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": COUNTED}},
         {

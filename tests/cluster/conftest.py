@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from hack.cluster.binaries import asked_release
+from hack.cluster.definitions import wait_for_definitions
 from hack.cluster.settings import COUNTED
 from kubeswarm_operator.permissions import OWN_RULES, WATCHED_RULES, Rule
 from tests.cluster.children import all_expected, settle
@@ -46,7 +47,7 @@ def cluster() -> Iterator[ControlPlane]:
         plane = ControlPlane(state)
         assert plane.version().startswith(f"v{asked_release()}."), "another release than KUBESWARM_KUBERNETES asks for"
         plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-        plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        wait_for_definitions(plane.kubectl)
         plane.apply(*_service_account())
         yield plane
     finally:

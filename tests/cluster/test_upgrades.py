@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hack.cluster.definitions import wait_for_definitions
 from kubeswarm_api.base import GROUP, VERSION
 from tests.cluster.conftest import SYSTEM, Starter
 from tests.cluster.control_plane import ROOT, ControlPlane, Refusal, until
@@ -54,7 +55,7 @@ def _in_two_versions(definition: dict[str, Any], stored: str) -> dict[str, Any]:
 def _install(cluster: ControlPlane, definitions: list[dict[str, Any]]) -> None:
     text = yaml.safe_dump_all(definitions)
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    wait_for_definitions(cluster.kubectl)
     time.sleep(2)  # a new schema is served a moment after it is established, and nothing tells
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from hack.bench.operator.limits import Limits
+from hack.cluster.definitions import wait_for_definitions
 from hack.cluster.settings import COUNTED
 from hack.simulation.api import Object
 from hack.simulation.plane import OPERATOR, Plane, account, module_folder, operator_account
@@ -89,7 +90,7 @@ def kuberay(concurrency: int) -> Contender:
         kubeconfig = account(plane, "kuberay", everything)
         sources = module_folder("kuberay", "github.com/ray-project/kuberay/ray-operator")
         plane.kubectl("apply", "--server-side", "-f", str(sources / "config" / "crd" / "bases"))
-        plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        wait_for_definitions(plane.kubectl)
         words: list[str | Path] = [
             plane.program("kuberay"),
             f"--reconcile-concurrency={concurrency}",
