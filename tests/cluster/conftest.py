@@ -123,7 +123,10 @@ def start(cluster: ControlPlane, operator_kubeconfig: Path, namespace: str, tmp_
         )
         running.append(operator)
         if leads:
-            until(operator.leads, 30, f"operator leads; its log: {log.read_text()[-2000:]}")
+            try:
+                until(operator.leads, 30, "operator leads")
+            except AssertionError as error:
+                raise AssertionError(f"{error}; its log: {log.read_text()[-2000:]}") from None
         return operator
 
     yield start
