@@ -4,6 +4,7 @@ kopf would make a task of each object. Of a listing and of a watch it needs no m
 """
 
 from collections.abc import AsyncIterator, Iterator
+from http import HTTPStatus
 from typing import Any, Protocol, cast
 
 import aiohttp
@@ -41,7 +42,7 @@ def response(listener: Listener) -> type[aiohttp.ClientResponse]:
     class Response(aiohttp.ClientResponse):
         async def start(self, connection: Connection) -> aiohttp.ClientResponse:
             await super().start(connection)
-            if self.status == 200 and self.url.query.get("watch") == "true" and listener.takes(self.url.path):
+            if self.status == HTTPStatus.OK and self.url.query.get("watch") == "true" and listener.takes(self.url.path):
                 self.content = cast(aiohttp.StreamReader, Heard(self.content, self.url.path, listener))
             return self
 
