@@ -124,7 +124,9 @@ class ExchangeLink:
         wanted = self._swarm_ids()
         self._checked = {each: at for each, at in self._checked.items() if each in wanted}
         now = time.monotonic()
-        due = [each for each in sorted(wanted) if now - self._checked.get(each, float("-inf")) > CHECK_SECONDS]
+        longest = sorted(wanted, key=lambda each: (self._checked.get(each, float("-inf")), each))
+        due = [each for each in longest if now - self._checked.get(each, float("-inf")) > CHECK_SECONDS]
+        due = due or longest[:1]  # or an outage would be heard of only when the next one is
         for swarm_id in due:
             try:
                 await ensure_stream(settings.url, admin_credentials(self._keyring), swarm_id, settings.stream_max_bytes)

@@ -10,21 +10,25 @@ Waiter = tuple[Resource, Key]
 
 
 class Waiting:
-    """Objects by when they are to be told of, in seconds of a clock that never goes back."""
+    """Objects by when they are to be told of, in seconds of a clock that never goes back.
+
+    What becomes more urgent waits with those that are so; what becomes less so keeps its time.
+    """
 
     def __init__(self) -> None:
-        self._due: dict[Waiter, tuple[Pace, float]] = {}  # and the pace at which it began to wait
+        self._due: dict[Waiter, tuple[Pace, float]] = {}  # and the pace at which it waits
         self._waiting: Counter[Pace] = Counter()
 
     def left(self, waiter: Waiter, pace: Pace, now: float) -> float:
         """Seconds that a status of `pace` should wait for yet; 0 once it has waited long enough."""
         known = self._due.get(waiter)
-        if known is None:
-            known = pace, now + max(pace.seconds, self._waiting[pace] / pace.rate)
+        if known is None or pace.longest < known[0].longest:
+            self.end(waiter)
+            due = now + min(max(pace.seconds, self._waiting[pace] / pace.rate), pace.longest)
+            known = pace, due if known is None else min(due, known[1])
             self._waiting[pace] += 1
-        due = min(known[1], now + pace.longest)
-        self._due[waiter] = known[0], due
-        return max(0.0, due - now)
+            self._due[waiter] = known
+        return max(0.0, known[1] - now)
 
     def end(self, waiter: Waiter) -> None:
         """It was told of, is as it was told, or is gone."""

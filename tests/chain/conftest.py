@@ -19,12 +19,12 @@ ETHER = 10**18
 
 
 class Anvil:
-    """One anvil process on a free port. `arguments`: more of its command line."""
+    """One anvil on a free port, as `process`. `arguments`: more of its command line."""
 
     def __init__(self, *arguments: str, port: int | None = None) -> None:
         self.port = port or unused_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             [str(_program()), "--host", "127.0.0.1", "--port", str(self.port), "--silent", *arguments]
         )
         self.chain = Chain(self.url, deployment(31337))
@@ -44,8 +44,8 @@ class Anvil:
 
     def stop(self) -> None:
         """Ends it as Kubernetes does, so that it writes its state."""
-        self._process.terminate()
-        self._process.wait(30)
+        self.process.terminate()
+        self.process.wait(30)
 
     def account(self, ether: int = 10) -> Account:
         """A fresh account with this much ether."""

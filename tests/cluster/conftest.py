@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from hack.cluster.binaries import asked_release
+from hack.cluster.binaries import asked_release, ensure_programs
 from hack.cluster.definitions import wait_for_definitions
+from hack.cluster.layout import cache_folder
 from hack.cluster.settings import COUNTED
+from kubeswarm_contracts.deploy import DEVELOPMENT_KEY
 from kubeswarm_operator.permissions import OWN_RULES, WATCHED_RULES, Rule
 from tests.cluster.children import all_expected, settle
 from tests.cluster.control_plane import ROOT, ControlPlane, until
@@ -23,6 +25,7 @@ from tests.cluster.manifests import POD, UNJUDGED, swarm
 from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.told import PROPERTY, Told
 from tests.cluster.worker import Worker
+from tests.unit.exchange.conftest import Server
 
 #: Which of how many processes this is that the tests are spread over: their ports lie apart.
 PART = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
@@ -154,6 +157,22 @@ def make_light(cluster: ControlPlane, namespace: str, start: Starter) -> Callabl
         settle(cluster, namespace, all_expected(nodes, workers))
 
     return make
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Path:
+    """The file with the key of the operator's account on a chain."""
+    path = tmp_path / "key"
+    path.write_text(DEVELOPMENT_KEY)
+    return path
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[Server]:
+    """A NATS server that is not started yet."""
+    server = Server(ensure_programs(cache_folder(), ("nats-server",))["nats-server"], tmp_path)
+    yield server
+    server.stop(kill=True)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The operator with a real chain and a real NATS server, and what it does when they are away."""
 
 import asyncio
-from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,14 @@ import nats
 import pytest
 from nats.aio.client import RawCredentials
 
-from hack.cluster.binaries import ensure_programs
-from hack.cluster.layout import cache_folder
 from kubeswarm_api.names import stream_name
-from kubeswarm_contracts import Account, deployment
-from kubeswarm_contracts.deploy import DEVELOPMENT_KEY, deploy
+from kubeswarm_contracts import deployment
 from kubeswarm_operator.exchange import Keyring, admin_credentials
 from tests.chain.conftest import ETHER, Anvil
 from tests.cluster.conftest import SYSTEM, Starter
 from tests.cluster.control_plane import ControlPlane, until
 from tests.cluster.manifests import swarm
+from tests.cluster.outside import chain_settings, deploy_on, keyring_of
 from tests.unit.exchange.conftest import Server
 
 NOWHERE = "http://127.0.0.1:9"
@@ -29,26 +26,9 @@ NOWHERE = "http://127.0.0.1:9"
 def anvil() -> Iterator[Anvil]:
     """A chain with the contracts on it."""
     anvil = Anvil()
-    _deploy(anvil)
+    deploy_on(anvil)
     yield anvil
     anvil.stop()
-
-
-def _deploy(anvil: Anvil) -> None:
-    for _ in deploy(anvil.chain, Account(DEVELOPMENT_KEY)):
-        pass
-
-
-@pytest.fixture
-def account(tmp_path: Path) -> Path:
-    """The file with the operator's key."""
-    path = tmp_path / "key"
-    path.write_text(DEVELOPMENT_KEY)
-    return path
-
-
-def _chain(url: str, account: Path) -> dict[str, Any]:
-    return {"url": url, "chainId": 31337, "accountKeyFile": str(account), "pollSeconds": 0.5}
 
 
 def _status(cluster: ControlPlane, namespace: str, kind: str, name: str) -> dict[str, Any]:
@@ -65,7 +45,7 @@ def _reason(
 def test_creates_the_swarm_on_chain_and_funds_keys(
     cluster: ControlPlane, namespace: str, start: Starter, anvil: Anvil, account: Path
 ) -> None:
-    start(chain=_chain(anvil.url, account))
+    start(chain=chain_settings(anvil.url, account))
     cluster.apply(swarm(namespace, nodes=2))
     until(lambda: _reason(cluster, namespace, "ChainSynced", "Synced"), 30, "ChainSynced")
     swarm_id = _status(cluster, namespace, "swarm", "light")["swarmId"]
@@ -86,7 +66,7 @@ def test_creates_the_swarm_on_chain_and_funds_keys(
 def test_works_without_the_chain_and_catches_up(
     cluster: ControlPlane, namespace: str, start: Starter, account: Path
 ) -> None:
-    first = start(chain=_chain(NOWHERE, account))
+    first = start(chain=chain_settings(NOWHERE, account))
     cluster.apply(swarm(namespace, nodes=1))
     until(lambda: cluster.get(namespace, "pod", "light-0-head-0"), 30, "a head pod, chain or not")
     synced = until(lambda: _reason(cluster, namespace, "ChainSynced", "ChainUnreachable"), 30, "the reason")
@@ -95,10 +75,10 @@ def test_works_without_the_chain_and_catches_up(
     first.stop()
     chain = Anvil()
     try:
-        start(chain=_chain(chain.url, account))
+        start(chain=chain_settings(chain.url, account))
         synced = until(lambda: _reason(cluster, namespace, "ChainSynced", "ChainRejected"), 30, "no contracts yet")
         assert "deploy them" in synced["message"]
-        _deploy(chain)
+        deploy_on(chain)
         until(lambda: _reason(cluster, namespace, "ChainSynced", "Synced"), 30, "ChainSynced")
     finally:
         chain.stop()
@@ -107,7 +87,7 @@ def test_works_without_the_chain_and_catches_up(
 
 
 def test_a_missing_account_is_told(cluster: ControlPlane, namespace: str, start: Starter, tmp_path: Path) -> None:
-    start(chain=_chain(NOWHERE, tmp_path / "absent"))
+    start(chain=chain_settings(NOWHERE, tmp_path / "absent"))
     cluster.apply(swarm(namespace, nodes=1))
     synced = until(lambda: _reason(cluster, namespace, "ChainSynced", "ChainRejected"), 30, "the reason")
     assert "absent" in synced["message"]
@@ -118,7 +98,10 @@ def test_the_daily_budget_outlives_the_operator(
     cluster: ControlPlane, namespace: str, start: Starter, anvil: Anvil, account: Path
 ) -> None:
     lease = {"name": f"operator-{namespace}"}
-    chain = {**_chain(anvil.url, account), "funding": {"minimum": "0.01", "target": "0.05", "dailyBudget": "0.06"}}
+    chain = {
+        **chain_settings(anvil.url, account),
+        "funding": {"minimum": "0.01", "target": "0.05", "dailyBudget": "0.06"},
+    }
     first = start(chain=chain, lease=lease)
     cluster.apply(swarm(namespace, nodes=2))
     until(lambda: "1 keys need gas" in _synced(cluster, namespace, "light"), 60, "one key without gas")
@@ -141,7 +124,7 @@ def test_a_key_that_a_signer_holds_is_taken_over(
     address = "0x" + "1a" * 20
     said = ["--from-literal=signer-url=http://user:word@signer:9000", f"--from-literal=address={address}"]
     cluster.kubectl("-n", namespace, "create", "secret", "generic", "light-0-identity", *said)
-    start(chain=_chain(anvil.url, account))
+    start(chain=chain_settings(anvil.url, account))
     cluster.apply(swarm(namespace, nodes=1))
     node = until(lambda: _status(cluster, namespace, "swarmnode", "light-0").get("nodeId"), 30, "the Node's id")
     assert node == address
@@ -155,21 +138,10 @@ def _egress(cluster: ControlPlane, namespace: str) -> str:
     return str(policy["spec"]["egress"]) if policy else ""
 
 
-@pytest.fixture
-def exchange(cluster: ControlPlane, namespace: str, tmp_path: Path) -> Server:
-    """A NATS server that is not started yet."""
-    return Server(ensure_programs(cache_folder(), ("nats-server",))["nats-server"], tmp_path)
-
-
-def _keyring(cluster: ControlPlane, name: str) -> Keyring | None:
-    secret = cluster.get(SYSTEM, "secret", name)
-    return Keyring.from_secret({k: b64decode(v).decode() for k, v in secret["data"].items()}) if secret else None
-
-
 def test_keeps_streams_and_credentials(cluster: ControlPlane, namespace: str, start: Starter, exchange: Server) -> None:
     secret = f"exchange-{namespace}"
     start(exchange={"url": exchange.url, "secret": secret})
-    keyring = until(lambda: _keyring(cluster, secret), 20, "the exchange's Secret")
+    keyring = until(lambda: keyring_of(cluster, secret), 20, "the exchange's Secret")
     cluster.apply(swarm(namespace, nodes=1))
     until(lambda: "Nodes train on their own" in _exchange_message(cluster, namespace), 30, "the reason")
     pod = until(lambda: cluster.get(namespace, "pod", "light-0-head-0"), 30, "a head pod all the same")

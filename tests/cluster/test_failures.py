@@ -78,6 +78,20 @@ SYMPTOMS: list[tuple[str, str, dict[str, Any], str, tuple[str, ...]]] = [
         (POD, "No space left", "spec.storage.size"),
     ),
     (
+        "model",
+        "trainer",
+        _crashed(1, "InvalidConfig: /model holds no config.json: mount a model directory there"),
+        "ModelNotFound",
+        (POD, "holds no config.json", "spec.model"),
+    ),
+    (
+        "loss",
+        "trainer",
+        _crashed(1, "FloatingPointError: the loss is NaN in round 3"),
+        "LossNotFinite",
+        (POD, "NaN in round 3", "algorithm.learningRate"),
+    ),
+    (
         "environment",
         "trainer",
         _crashed(1, "EnvironmentError: the environment died with exit code 3"),

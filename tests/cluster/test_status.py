@@ -62,13 +62,17 @@ def _sts(cluster: ControlPlane, namespace: str) -> int | None:
 
 @pytest.mark.usefixtures("light")
 def test_a_failed_trainer_and_a_stuck_attestor_are_told(
-    cluster: ControlPlane, namespace: str, worker: Callable[[str], Worker]
+    cluster: ControlPlane, namespace: str, worker: Callable[[str], Worker], told: Told
 ) -> None:
     head = worker("127.0.9.2")
+    told.cause()
     head.reports[TRAINER_PORT] = NodeReport(phase=Phase.FAILED, message="loss is NaN in round 3: lower learningRate")
     head.reports[ATTESTOR_PORT] = AttestorReport(node_id="0x" + "1" * 40, address="0x" + "1" * 40)
     cluster.run_pod(namespace, POD, head.address)
-    degraded = until(lambda: cluster.reason(namespace, "swarm", "light", "Degraded", "LossNotFinite"), 20, "failed")
+    degraded = told.told(
+        lambda: cluster.reason(namespace, "swarm", "light", "Degraded", "LossNotFinite"),
+        "a loss that the trainer tells",
+    )
     assert "loss is NaN" in degraded["message"]
 
 

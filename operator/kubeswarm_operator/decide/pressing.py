@@ -16,6 +16,13 @@ _AWAITED = (
 )
 #: Reasons that are told at once, whatever their condition.
 PRESSING = (Reason.UPDATE_STALLED, Reason.ROLLED_BACK)
+#: What others run is away, or doesn't take what it is sent: told soon, and of hundreds of objects at once.
+_OUTAGES = (
+    Reason.CHAIN_UNREACHABLE,
+    Reason.CHAIN_REJECTED,
+    Reason.SIGNER_UNREACHABLE,
+    Reason.EXCHANGE_UNREACHABLE,
+)
 #: Why something isn't Ready that will be: what ends it, Ready or a failure, is told at once.
 _COMING = (Reason.PENDING, Reason.CREATING, Reason.STARTING, Reason.POD_NOT_READY)
 
@@ -33,6 +40,8 @@ class Pace:
 #: While pods come: a start without trouble is told once, yet before the half minute after which people begin to wonder,
 #: unless hundreds start at once.
 COMING = Pace(seconds=25.0, rate=1.0, longest=300.0)
+#: Where an outage begins or ends, which all have in common: each is told of it in good time for the half minute.
+OUTAGE = Pace(seconds=1.0, rate=100.0, longest=10.0)
 #: While they run.
 PROGRESS = Pace(seconds=5.0, rate=5.0, longest=30.0)
 
@@ -41,8 +50,14 @@ def pace(before: NodeStatus | SwarmStatus, after: NodeStatus | SwarmStatus) -> P
     """How long a status waits for more to be told with it; None: somebody waits for it."""
     if pressing(before, after):
         return None
+    if _outages(before) != _outages(after):
+        return OUTAGE
     coming = any(each.type == ConditionType.READY and each.reason in _COMING for each in after.conditions)
     return COMING if coming else PROGRESS
+
+
+def _outages(status: NodeStatus | SwarmStatus) -> set[str]:
+    return {each.reason for each in status.conditions if each.reason in _OUTAGES}
 
 
 def pressing(before: NodeStatus | SwarmStatus, after: NodeStatus | SwarmStatus) -> bool:

@@ -22,7 +22,7 @@ class Server:
 
     def __init__(self, program: Path, folder: Path) -> None:
         self._program, self._folder = program, folder
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self.keyring: Keyring = new_keyring()
         self.port, self.monitoring_port = _free_port(), _free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
@@ -32,22 +32,22 @@ class Server:
         conf.write_text(nats_conf(self.keyring, str(self._folder / "data"), self.port, self.monitoring_port))
         environment = {**os.environ, STORE_BYTES_VARIABLE: str(1 << 30)}
         with (self._folder / "nats.log").open("ab") as log:
-            self._process = subprocess.Popen([self._program, "-c", conf], env=environment, stdout=log, stderr=log)
+            self.process = subprocess.Popen([self._program, "-c", conf], env=environment, stdout=log, stderr=log)
         deadline = time.monotonic() + 20
         while True:
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.monitoring_port}/healthz", timeout=1):
                     return
             except (urllib.error.URLError, OSError):
-                assert self._process.poll() is None, (self._folder / "nats.log").read_text()
+                assert self.process.poll() is None, (self._folder / "nats.log").read_text()
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
 
     def stop(self, kill: bool = False) -> None:
-        if self._process is not None:
-            self._process.kill() if kill else self._process.terminate()
-            self._process.wait(20)
-            self._process = None
+        if self.process is not None:
+            self.process.kill() if kill else self.process.terminate()
+            self.process.wait(20)
+            self.process = None
 
 
 def _free_port() -> int:

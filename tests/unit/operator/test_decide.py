@@ -18,7 +18,7 @@ from kubeswarm_operator.decide.conditions import Claim, conditions
 from kubeswarm_operator.decide.funding import DAY_SECONDS, WEI, Booking, recent, to_wei, top_ups, wanting
 from kubeswarm_operator.decide.identity import swarm_id
 from kubeswarm_operator.decide.node_status import NodeFacts, node_status
-from kubeswarm_operator.decide.pressing import COMING, PROGRESS, Pace, pace
+from kubeswarm_operator.decide.pressing import COMING, OUTAGE, PROGRESS, Pace, pace
 from kubeswarm_operator.decide.replicas import WAVE, Replicas, replicas
 from kubeswarm_operator.decide.rolling import rolling
 from kubeswarm_operator.decide.swarm_nodes import swarm_nodes
@@ -230,6 +230,9 @@ BROKEN = _status(Ready=("False", "CrashLoop"), Degraded=("True", "CrashLoop"), C
 OTHERWISE = _status(
     Ready=("False", "OutOfMemory"), Degraded=("True", "OutOfMemory"), Complete=("False", "RoundsRemain")
 )
+ALONE = RUNS.model_copy(
+    update={"conditions": [*RUNS.conditions, *_status(ExchangeReady=("False", "ExchangeUnreachable")).conditions]}
+)
 DONE = _status(Ready=("False", "RoundsComplete"), Degraded=("False", "AsExpected"), Complete=("True", "RoundsComplete"))
 
 
@@ -242,6 +245,11 @@ DONE = _status(Ready=("False", "RoundsComplete"), Degraded=("False", "AsExpected
         (UNDER_WAY, UNDER_WAY.model_copy(update={"rollout_replicas": 1}), COMING),
         (RUNS, RUNS.model_copy(update={"round": 1}), PROGRESS),
         (DONE, DONE.model_copy(update={"attested_rounds": 1}), PROGRESS),
+        (RUNS, ALONE, OUTAGE),
+        (ALONE, RUNS, OUTAGE),
+        (UNDER_WAY, ALONE, None),
+        (NEW, _status(Ready=("False", "PodNotReady"), ChainSynced=("False", "ChainUnreachable")), OUTAGE),
+        (NEW, _status(Ready=("False", "PodNotReady"), ChainSynced=("False", "Registering")), COMING),
         (UNDER_WAY, RUNS, None),
         (RUNS, UNDER_WAY, None),
         (NEW, BROKEN, None),

@@ -34,11 +34,15 @@ def test_hundreds_at_once_are_told_of_at_the_pace_and_none_too_late() -> None:
     assert waiting.left(one(0), SLOW, now=1010.0) == 25.0, "nobody waits for those who wait no more"
 
 
-def test_what_became_more_urgent_waits_for_no_longer_than_that_allows() -> None:
+def test_what_became_more_urgent_waits_with_those_that_are() -> None:
     waiting = Waiting()
     for number in range(1000):
         waiting.left(one(number), SLOW, now=1000.0)
-    assert waiting.left(one(999), QUICK, now=1000.0) == QUICK.longest
+    left = [waiting.left(one(number), QUICK, now=1000.0) for number in range(999, 0, -1)]
+    assert left[0] == QUICK.seconds
+    assert left[100] == 100 / QUICK.rate
+    assert max(left) == QUICK.longest
+    assert waiting.left(one(0), SLOW, now=1020.0) == 5.0, "its own time has not changed"
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from([SLOW, QUICK]), st.floats(0.0, 20.0)), max_size=60))
