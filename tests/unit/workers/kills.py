@@ -11,7 +11,11 @@ from kubeswarm_workers.place import Place
 from tests.unit.workers import trainers
 from tests.unit.workers.conftest import SPELLING
 
-Victim = Literal["trainer", "engine", "environment"]
+#: "head": the control service of Ray's head, without which the trainer ends.
+Victim = Literal["trainer", "engine", "environment", "head"]
+#: Seconds after which a trainer has noticed that its Ray is gone, on a busy machine; a head that is away for a moment
+#: Ray itself would wait for a minute.
+NOTICED = 30.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ def disturbed(
                     trainer.kill()
                 else:
                     _kill_part(trainer, kill.victim)
+                if kill.victim == "head":
+                    assert trainer.process.wait(NOTICED) == 1
             if trainer.process.poll() is not None:
                 continue
             trainer.wait_for("training complete")
@@ -73,7 +79,7 @@ def _wait_for_round(trainer: trainers.Process, round: int) -> None:
         time.sleep(0.01)
 
 
-def _kill_part(trainer: trainers.Process, victim: Literal["engine", "environment"]) -> None:
+def _kill_part(trainer: trainers.Process, victim: trainers.Part) -> None:
     """One that is just being replaced comes again soon."""
     deadline = time.monotonic() + trainers.DEADLINE
     while not trainer.kill_part(victim):

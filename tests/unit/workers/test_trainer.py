@@ -101,14 +101,21 @@ def test_an_update_in_flight_is_recorded_token_by_token(in_flight: tuple[Place, 
             assert 0 < report.meters["staleness"] < 1
 
 
-@pytest.mark.parametrize(("run", "asynchronous"), [("undisturbed", {}), ("in_flight", IN_FLIGHT)])
+@pytest.mark.parametrize(
+    ("run", "asynchronous", "last"), [("undisturbed", {}, "head"), ("in_flight", IN_FLIGHT, "trainer")]
+)
 def test_killed_at_any_point_it_ends_bit_for_bit_the_same(
-    tiny_model: Path, tmp_path: Path, run: str, asynchronous: dict[str, int], request: pytest.FixtureRequest
+    tiny_model: Path,
+    tmp_path: Path,
+    run: str,
+    asynchronous: dict[str, int],
+    last: kills.Victim,
+    request: pytest.FixtureRequest,
 ) -> None:
-    """Environment, engine and trainer, one after the other; `make test-long` has many more points, and a run that is
-    one update behind."""
+    """Environment, engine, and trainer or Ray's head, one after the other; `make test-long` has many more points, and a
+    run that is one update behind."""
     expected, expected_losses = request.getfixturevalue(run)
-    points = [Kill("environment", 0, 0.02), Kill("engine", 1, 0.05), Kill("trainer", 2, 0.1)]
+    points = [Kill("environment", 0, 0.02), Kill("engine", 1, 0.05), Kill(last, 2, 0.1)]
     place, losses = kills.disturbed(tmp_path, tiny_model, ROUNDS, asynchronous, points)
     kills.same(place, losses, expected, expected_losses)
     assert {1, 2} <= losses.keys()

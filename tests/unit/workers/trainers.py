@@ -25,6 +25,13 @@ from kubeswarm_workers.place import Place
 DEADLINE = 900.0
 #: Processes that may run such tests at once, what each has of offsets, and the step that keeps their ports apart.
 SLOTS, PLACES, STEP = 4, 5, 1000
+Part = Literal["engine", "environment", "head"]
+#: What is in the command line of a trainer's part.
+MARKS: dict[Part, str] = {
+    "engine": "ray::Engine",
+    "environment": "kubeswarm_workers.environments.serve",
+    "head": "/gcs_server ",
+}
 #: Mean |log-probability of learner - of engine| in float32, without a mistake in either.
 NOISE_FLOOR = 2e-5
 
@@ -147,12 +154,11 @@ class Process:
         self.process.kill()
         self.process.wait()
 
-    def kill_part(self, part: Literal["engine", "environment"]) -> bool:
+    def kill_part(self, part: Part) -> bool:
         """The same to a process of the trainer's; False where there is none at this instant."""
-        mark = {"engine": "ray::Engine", "environment": "kubeswarm_workers.environments.serve"}[part]
         for child in psutil.Process(self.process.pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                if mark in " ".join(child.cmdline()):
+                if MARKS[part] in " ".join(child.cmdline()):
                     child.kill()
                     return True
         return False

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -75,6 +76,7 @@ class RayProcesses:
 
     def __post_init__(self) -> None:
         self.said = self.directory / "said"
+        self._wanted = True
         self.begin()
 
     def begin(self) -> None:
@@ -89,8 +91,23 @@ class RayProcesses:
         """Whether Ray says so."""
         return b"Ray runtime started" in self.said.read_bytes()
 
+    def take_along(self, stopping: Callable[[], bool]) -> None:
+        """Ends this process, with exit code 1, once Ray has ended and neither `stop` nor who is `stopping` is why.
+
+        What waits for Ray would wait for its control service to come back, for a minute, and then end without a word.
+        """
+
+        def wait() -> None:
+            code = self.process.wait()
+            if self._wanted and not stopping():
+                log.error("Ray has ended, and this process with it", extra={"cause": f"`ray start` ended with {code}"})
+                os._exit(1)
+
+        threading.Thread(target=wait, name="ray", daemon=True).start()
+
     def stop(self, seconds: float = 10.0) -> None:
         """Ends Ray and everything that it started, and removes its files."""
+        self._wanted = False
         if self.process.poll() is None:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -173,10 +190,11 @@ def wait_until_free(ports: Sequence[int], seconds: float = 120.0) -> None:
 
 
 def connect(ray_processes: RayProcesses, stopping: Callable[[], bool]) -> None:
-    """Connects this process to its head as the driver. Raises TimeoutError, Stopped."""
+    """Connects this process to its head as the driver, and its end to the head's. Raises TimeoutError, Stopped."""
     import ray
 
     wait_until_started(ray_processes, stopping)
+    ray_processes.take_along(stopping)
     with _own_signal_handlers():
         ray.init(
             address=ray_processes.address,
