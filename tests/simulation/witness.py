@@ -99,6 +99,7 @@ def ungrounded(
     pods: dict[str, Object] = {}
     history: list[tuple[float, list[Object]]] = [(float("-inf"), [])]  # since when there were which pods
     specs: dict[tuple[str, int], Object] = {}  # by uid and generation
+    said: dict[str, Object] = {}  # the last status by uid
     for sight in sights:
         body, meta = sight.body, sight.body["metadata"]
         kind = body.get("kind", "Pod")
@@ -108,7 +109,10 @@ def ungrounded(
             history.append((sight.at, list(pods.values())))
             continue
         specs[meta["uid"], meta["generation"]] = body["spec"]
-        if sight.gone or not _claims_ready(body):
+        status = body.get("status") or {}
+        new = said.get(meta["uid"]) != status
+        said[meta["uid"]] = status
+        if sight.gone or not new or not _claims_ready(body):  # a write of the spec leaves what was said as it was
             continue
         observed = body["status"]["observedGeneration"]
         spec = specs.get((meta["uid"], observed))

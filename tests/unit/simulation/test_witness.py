@@ -83,6 +83,17 @@ def test_a_new_spec_needs_pods_of_its_own() -> None:
     assert _judged(*told, (1.2, _owner("Swarm", 2, 3, True, observed=2)))
 
 
+def test_who_writes_the_spec_says_nothing() -> None:
+    """As an operator does that finds an edited Node when it is back, before it looks at the Node's pods."""
+    told = (
+        (0.0, _pod("h", "head", True)),
+        (0.1, _owner("Node", 1, 0, True)),
+        (1.0, _pod("h", "head", False)),
+    )
+    assert not _judged(*told, (1.0 + LATE, _owner("Node", 2, 0, True, observed=1)))
+    assert _judged(*told, (1.0 + LATE, _owner("Node", 2, 0, True)))
+
+
 def test_pods_that_a_spec_between_took_away_are_seen_late_like_any() -> None:
     suspended, resumed = _owner("Node", 2, 0, False), _owner("Node", 3, 0, True)
     gone = {**_pod("h", "head", False), "metadata": {**_pod("h", "head", False)["metadata"], "deletionTimestamp": "x"}}
@@ -92,10 +103,12 @@ def test_pods_that_a_spec_between_took_away_are_seen_late_like_any() -> None:
 
 
 def test_of_what_may_have_had_its_ground_in_a_gap_nothing_is_said() -> None:
+    later = _owner("Node", 1, 0, True)
+    later["status"]["round"] = 1
     told = [
         Sight(0, 1, False, _owner("Node", 1, 0, False)),
         Sight(5, 10, False, _owner("Node", 1, 0, True)),
-        Sight(5 + LATE, 20, False, _owner("Node", 1, 0, True)),
+        Sight(5 + LATE, 20, False, later),
         Sight(5 + LATE, 21, False, _owner("Node", 3, 0, True, observed=2)),
     ]
     versions = [int(words.split()[6]) for words in ungrounded(told)]
