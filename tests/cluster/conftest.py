@@ -34,6 +34,8 @@ OPERATOR_PORTS = range(22000 + 900 * PART // PARTS, 22000 + 900 * (PART + 1) // 
 #: Long enough for a machine that is busy: an operator that loses it ends.
 LEASE = {"durationSeconds": 15, "renewSeconds": 2}
 SYSTEM = COUNTED
+#: The Swarm of `manifests.swarm`, and its first Node.
+LIGHT = (("swarmnode", "light-0"), ("swarm", "light"))
 _serial = itertools.count(1)
 
 
@@ -179,6 +181,21 @@ def exchange(tmp_path: Path) -> Iterator[Server]:
 def told(record_property: Callable[[str, object], None]) -> Told:
     """The clock of a failure."""
     return Told(record_property)
+
+
+@pytest.fixture
+def told_of(cluster: ControlPlane, namespace: str, told: Told) -> Callable[..., None]:
+    """Waits until a condition of Node and Swarm gives a reason and words, in time, and Events of both tell it."""
+
+    def wait(condition: str, reason: str, *words: str) -> None:
+        for kind, name in LIGHT:
+            found = told.told(
+                lambda k=kind, n=name: cluster.reason(namespace, k, n, condition, reason), f"{reason} on the {kind}"
+            )
+            assert [word for word in words if word not in found["message"]] == []
+        until(lambda: cluster.warned(namespace, reason) == {"Node", "Swarm"}, 10, "Events on both")
+
+    return wait
 
 
 @pytest.fixture

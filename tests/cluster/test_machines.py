@@ -40,37 +40,22 @@ def apply(cluster: ControlPlane, namespace: str, start: Starter, told: Told) -> 
     return apply
 
 
-@pytest.fixture
-def told_of_node(cluster: ControlPlane, namespace: str, told: Told) -> Callable[..., None]:
-    """Waits until Node and Swarm are Degraded with a reason and words, and Events of both tell it."""
-
-    def wait(reason: str, *words: str) -> None:
-        for kind, name in (("swarmnode", "light-0"), ("swarm", "light")):
-            degraded = told.told(
-                lambda k=kind, n=name: cluster.reason(namespace, k, n, "Degraded", reason), f"{reason} on the {kind}"
-            )
-            assert [word for word in words if word not in degraded["message"]] == []
-        until(lambda: cluster.warned(namespace, reason) == {"Node", "Swarm"}, 10, "Events on both")
-
-    return wait
-
-
 @pytest.mark.usefixtures("machine")
-def test_a_pod_that_fits_no_machine(told_of_node: Callable[..., None], apply: Callable[..., None]) -> None:
+def test_a_pod_that_fits_no_machine(told_of: Callable[..., None], apply: Callable[..., None]) -> None:
     apply({**ANYWHERE, "containers": [{"name": "trainer", "resources": {"limits": {"nvidia.com/gpu": "8"}}}]})
-    told_of_node("Unschedulable", POD, "1 Insufficient nvidia.com/gpu", "spec.template")
+    told_of("Degraded", "Unschedulable", POD, "1 Insufficient nvidia.com/gpu", "spec.template")
 
 
 @pytest.mark.usefixtures("machine")
-def test_a_machine_that_begins_nothing(told_of_node: Callable[..., None], apply: Callable[..., None]) -> None:
+def test_a_machine_that_begins_nothing(told_of: Callable[..., None], apply: Callable[..., None]) -> None:
     """The scheduler gives it the pod, and no kubelet is there to say a word."""
     apply(ANYWHERE)
-    told_of_node("NodeLost", POD, f"machine {MACHINE}", f"kubectl get node {MACHINE}")
+    told_of("Degraded", "NodeLost", POD, f"machine {MACHINE}", f"kubectl get node {MACHINE}")
 
 
 @pytest.mark.usefixtures("machine")
 def test_a_machine_that_is_lost(
-    cluster: ControlPlane, namespace: str, told: Told, told_of_node: Callable[..., None], apply: Callable[..., None]
+    cluster: ControlPlane, namespace: str, told: Told, told_of: Callable[..., None], apply: Callable[..., None]
 ) -> None:
     """From when the controller of Kubernetes says so, which takes it minutes: its word is said in its place."""
     apply(ANYWHERE)
@@ -84,7 +69,7 @@ def test_a_machine_that_is_lost(
     ]
     told.cause()
     cluster.set_pod(namespace, POD, {"conditions": conditions})
-    told_of_node("NodeLost", POD, f"machine {MACHINE}", f"kubectl get node {MACHINE}")
+    told_of("Degraded", "NodeLost", POD, f"machine {MACHINE}", f"kubectl get node {MACHINE}")
 
 
 def _machine_of(cluster: ControlPlane, namespace: str) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.chain.conftest import Anvil
-from tests.cluster.conftest import Starter
+from tests.cluster.conftest import LIGHT, Starter
 from tests.cluster.control_plane import ControlPlane, until
 from tests.cluster.manifests import UNJUDGED, swarm
 from tests.cluster.outside import chain_settings, deploy_on, keyring_of
@@ -17,21 +17,8 @@ from tests.unit.exchange.conftest import Server
 
 #: Connections are refused, or taken and never answered.
 ENDINGS = pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGSTOP], ids=["dies", "falls silent"])
-OBJECTS = (("swarm", "light"), ("swarmnode", "light-0"))
 #: The chart's, in seconds.
 CHAIN_POLL = 5.0
-
-
-@pytest.fixture
-def told_of(cluster: ControlPlane, namespace: str, told: Told) -> Callable[[str, str], None]:
-    """Waits until a condition gives a reason, and an Event too, on Node and Swarm."""
-
-    def wait(condition: str, reason: str) -> None:
-        for kind, name in OBJECTS:
-            told.told(lambda k=kind, n=name: cluster.reason(namespace, k, n, condition, reason), f"{reason} on {kind}")
-        until(lambda: cluster.warned(namespace, reason) == {"Node", "Swarm"}, 10, "Events on both")
-
-    return wait
 
 
 @ENDINGS
@@ -41,7 +28,7 @@ def test_a_chain_that_goes_away(
     start: Starter,
     account: Path,
     told: Told,
-    told_of: Callable[[str, str], None],
+    told_of: Callable[..., None],
     ending: signal.Signals,
 ) -> None:
     anvil = Anvil()
@@ -49,7 +36,7 @@ def test_a_chain_that_goes_away(
         deploy_on(anvil)
         start(chain={**chain_settings(anvil.url, account), "pollSeconds": CHAIN_POLL})
         cluster.apply(swarm(namespace, nodes=1, template=UNJUDGED))
-        for kind, name in OBJECTS:
+        for kind, name in LIGHT:
             until(lambda k=kind, n=name: cluster.reason(namespace, k, n, "ChainSynced", "Synced"), 60, "ChainSynced")
         told.cause()
         anvil.process.send_signal(ending)
@@ -65,7 +52,7 @@ def test_an_exchange_that_goes_away(
     start: Starter,
     exchange: Server,
     told: Told,
-    told_of: Callable[[str, str], None],
+    told_of: Callable[..., None],
     ending: signal.Signals,
 ) -> None:
     """No trainer says so: there is none yet."""
@@ -75,7 +62,7 @@ def test_an_exchange_that_goes_away(
     exchange.start()
     assert exchange.process is not None
     cluster.apply(swarm(namespace, nodes=1, template=UNJUDGED))
-    for kind, name in OBJECTS:
+    for kind, name in LIGHT:
         until(lambda k=kind, n=name: cluster.reason(namespace, k, n, "ExchangeReady", "Connected"), 60, "connected")
     told.cause()
     exchange.process.send_signal(ending)
