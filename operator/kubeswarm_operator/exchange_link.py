@@ -121,12 +121,11 @@ class ExchangeLink:
 
     async def _round(self, settings: ExchangeSettings) -> ExchangeFacts:
         assert self._keyring is not None
-        wanted = self._swarm_ids()
-        self._checked = {each: at for each, at in self._checked.items() if each in wanted}
+        self._checked = {each: self._checked.get(each, float("-inf")) for each in self._swarm_ids()}
         now = time.monotonic()
-        longest = sorted(wanted, key=lambda each: (self._checked.get(each, float("-inf")), each))
-        due = [each for each in longest if now - self._checked.get(each, float("-inf")) > CHECK_SECONDS]
-        due = due or longest[:1]  # or an outage would be heard of only when the next one is
+        by_age = sorted(self._checked, key=lambda each: (self._checked[each], each))
+        due = [each for each in by_age if now - self._checked[each] > CHECK_SECONDS]
+        due = due or by_age[:1]  # or an outage would be heard of only when the next one is
         for swarm_id in due:
             try:
                 await ensure_stream(settings.url, admin_credentials(self._keyring), swarm_id, settings.stream_max_bytes)

@@ -1,7 +1,6 @@
 """A chain or an exchange that goes away is told within 30 s of Node and Swarm, whether it dies or falls silent."""
 
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,7 +41,8 @@ def test_a_chain_that_goes_away(
         anvil.process.send_signal(ending)
         told_of("ChainSynced", "ChainUnreachable")
     finally:
-        _end(anvil.process)
+        anvil.process.kill()  # what was stopped hears of nothing else
+        anvil.process.wait(20)
 
 
 @ENDINGS
@@ -67,8 +67,3 @@ def test_an_exchange_that_goes_away(
     told.cause()
     exchange.process.send_signal(ending)
     told_of("ExchangeReady", "ExchangeUnreachable")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait(20)

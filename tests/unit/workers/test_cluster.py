@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-#: Starts what ends soon in Ray's place, and waits for longer: for the thread that waits for it, and on.
+#: Starts what ends soon in Ray's place, and goes on when the thread has ended that waits for it.
 PROGRAM = """
-import os, sys, threading, time
+import os, sys, threading
 from pathlib import Path
 from kubeswarm_workers import logs
 from kubeswarm_workers.rollout.cluster import RayProcesses
