@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from hack.cluster.settings import COUNTED
-from kubeswarm_contracts import Account
-from kubeswarm_contracts.deploy import DEVELOPMENT_KEY, deploy
+from kubeswarm_contracts.deploy import deploy
 from kubeswarm_operator.exchange import Keyring
 from tests.chain.conftest import Anvil
 from tests.cluster.control_plane import ControlPlane
 
 
 def deploy_on(anvil: Anvil) -> None:
-    """Puts the contracts on a chain."""
-    for _ in deploy(anvil.chain, Account(DEVELOPMENT_KEY)):
+    """Puts the contracts on a chain, by an account that no operator sends with: each counts its own nonces."""
+    for _ in deploy(anvil.chain, anvil.account()):
         pass
 
 
