@@ -112,10 +112,11 @@ class Course:
         await asyncio.sleep(SETTLE_SECONDS)
         requests = audit.since(mark)
         return {
-            "readySeconds": {"p50": _at(took, 0.5), "p99": _at(took, 0.99), "all": round(whole, 2)},
+            "readySeconds": {"p50": at(took, 0.5), "p99": at(took, 0.99), "all": round(whole, 2)},
             "cpuSeconds": {name: round(cpu_seconds(pid) - before[name], 2) for name, pid in pids.items()},
             "requestsAnObject": round(sum(requests.values()) / self.count, 2),
             "requests": self._by_kind(requests),
+            "writesOfAllAnObject": round(audit.writes_of_all(mark) / self.count, 1),
             "peakMemoryBytes": peak_bytes(pids["operator"]),
         }
 
@@ -158,12 +159,12 @@ class Course:
         def seen(event: Object, _now: float) -> bool:
             body = event["object"]
             name = body["metadata"]["name"]
-            if name.startswith(f"{SMALL}-") and event["type"] != "DELETED" and _pod_ready(body):
+            if name.startswith(f"{SMALL}-") and event["type"] != "DELETED" and pod_ready(body):
                 ready.add(name)
             return bool(ready - before)
 
         pods = await self.api.items("/api/v1/namespaces/bench-0/pods")
-        before = {pod["metadata"]["name"] for pod in pods if _pod_ready(pod)}
+        before = {pod["metadata"]["name"] for pod in pods if pod_ready(pod)}
         watching = asyncio.create_task(self.api.follow("/api/v1/namespaces/bench-0/pods", seen, PATIENCE))
         await asyncio.sleep(0.5)
         began = time.monotonic()
@@ -201,10 +202,12 @@ def _key(body: Object) -> tuple[str, str]:
     return body["metadata"]["namespace"], body["metadata"]["name"]
 
 
-def _at(ordered: list[float], share: float) -> float:
+def at(ordered: list[float], share: float) -> float:
+    """The value that this share of them does not exceed."""
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 2)
 
 
-def _pod_ready(pod: Object) -> bool:
+def pod_ready(pod: Object) -> bool:
+    """By its conditions."""
     conditions = (pod.get("status") or {}).get("conditions") or []
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

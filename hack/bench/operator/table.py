@@ -35,6 +35,7 @@ ROWS: tuple[tuple[str, Measure], ...] = (
     ("operator, peak memory (MB)", _memory),
     ("requests an object", _of("requestsAnObject")),
     ("of them updates and patches", _changes),
+    ("writes by all, an object", _of("writesOfAllAnObject")),
     ("idle: operator, CPU (s)", _of("idle", "cpuSeconds")),
     ("idle: writes", _of("idle", "writes")),
     ("restart to synced (s)", _of("restart", "syncedSeconds")),
