@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import resource
 import sys
 
 from kubeswarm_api.errors import KubeSwarmError
@@ -22,6 +23,9 @@ def main() -> int:
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    # Each Node has a connection, of which a soft limit of 1,024 would leave the API server none.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     gc.freeze()  # modules and classes stay for good
     try:

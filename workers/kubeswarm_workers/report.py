@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # torch stays out of the attestor and of what starts before i
     from kubeswarm_workers.learn.step import Update
 
 log = logging.getLogger(__name__)
+#: A connection over which nothing is asked for so long is closed: three times the operator's longest interval.
+IDLE_SECONDS = 60
 
 
 class SampleCounters:
@@ -199,7 +201,8 @@ def serve(host: str, port: int, metrics: CollectorRegistry, report: Report | Non
     """
 
     class Handler(BaseHTTPRequestHandler):
-        timeout = 10
+        protocol_version = "HTTP/1.1"  # who asks again and again, as the operator does, keeps its connection
+        timeout = IDLE_SECONDS
 
         def do_GET(self) -> None:
             if self.path == "/metrics":

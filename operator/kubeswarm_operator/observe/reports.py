@@ -56,7 +56,10 @@ class ReportPoller:
 
     async def poll(self) -> None:
         """Asks all running head pods, for ever."""
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)) as self._session:
+        # A pod's connection is kept until it is asked again: to open one costs more than to ask.
+        connector = aiohttp.TCPConnector(keepalive_timeout=2 * SELDOM * self._seconds)
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as self._session:
             while True:
                 pods = {_node_of(pod): pod for pod in self._store.all(PODS) if _answers(pod)}
                 now = time.monotonic()

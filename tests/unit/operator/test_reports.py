@@ -22,9 +22,11 @@ class Trainer:
     def __init__(self) -> None:
         self.report = NodeReport(phase=Phase.TRAINING, round=1)
         self.asked = 0
+        self.connections: set[object] = set()
 
-    async def answer(self, _request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
         self.asked += 1
+        self.connections.add(request.transport)
         return web.Response(text=self.report.model_dump_json(by_alias=True))
 
 
@@ -76,6 +78,7 @@ async def test_who_says_the_same_is_asked_more_seldom_and_news_is_heard(trainer:
         asked = trainer.asked
         assert asked <= 2.0 / 0.05 / SELDOM + 4, "a quarter of the ticks, once it has said the same a few times"
         assert asked >= 3
+        assert len(trainer.connections) == 1, "kept until it is asked again"
         trainer.report = trainer.report.model_copy(update={"round": 2})
         assert await asyncio.wait_for(changed.get(), 5) == NODE
         heard = poller.reports(NODE, "u").trainer

@@ -1,13 +1,14 @@
-"""The counters of completions add up at every scrape, whatever happened, restarts included."""
+"""What a trainer says of itself: its counters add up at every scrape, and who asks again keeps the connection."""
 
 from dataclasses import replace
+from http.client import HTTPConnection
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeswarm_api import metrics as names
 from kubeswarm_workers.progress import Progress, Samples
-from kubeswarm_workers.report import Report
+from kubeswarm_workers.report import Report, serve
 
 #: A round: completions sampled; of these not scored, and filtered by the update; then whether the process dies.
 rounds = st.lists(
@@ -58,3 +59,21 @@ def test_produced_is_trained_dropped_and_pending(played: list[tuple[int, int, in
             found = check(report)
             assert found["produced"] == found["pending"] == samples.pending
     assert names.SAMPLES_PRODUCED.kind == "counter"
+
+
+def test_who_asks_again_keeps_the_connection() -> None:
+    report = Report(8)
+    server = serve("127.0.0.1", 0, report.registry.collectors, report)
+    asker = HTTPConnection("127.0.0.1", server.server_address[1], timeout=5)
+    try:
+        asker.connect()
+        connection = asker.sock
+        for path, status in (("/status", 200), ("/nothing", 404), ("/healthz", 200), ("/metrics", 200)):
+            asker.request("GET", path)
+            answer = asker.getresponse()
+            assert answer.status == status and answer.read()
+            assert asker.sock is connection
+    finally:
+        asker.close()
+        server.shutdown()
+        server.server_close()
