@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # torch stays out of the attestor and of what starts before i
     from kubeswarm_workers.learn.step import Update
 
 log = logging.getLogger(__name__)
-#: A connection over which nothing is asked for so long is closed: three times the operator's longest interval.
+#: A connection over which nothing is asked for so long is closed: three times what the operator waits at the most.
 IDLE_SECONDS = 60
 
 
