@@ -14,6 +14,7 @@ from hack.console import Problem, say
 from hack.simulation.api import Api, Object
 from hack.simulation.meter import cpu_seconds, peak_bytes
 from hack.simulation.plane import Plane, provide_volumes, remove_volumes
+from kubeswarm_operator.decide.health import pod_ready
 
 PATIENCE = 1800.0
 SETTLE_SECONDS = 10.0
@@ -205,9 +206,3 @@ def _key(body: Object) -> tuple[str, str]:
 def at(ordered: list[float], share: float) -> float:
     """The value that this share of them does not exceed."""
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 2)
-
-
-def pod_ready(pod: Object) -> bool:
-    """By its conditions."""
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

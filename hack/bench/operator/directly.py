@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hack.audit import AuditLog
 from hack.bench.operator.contenders import IMAGE, WORKERS, kubeswarm
-from hack.bench.operator.course import PATIENCE, SETTLE_SECONDS, at, pod_ready
+from hack.bench.operator.course import PATIENCE, SETTLE_SECONDS, at
 from hack.console import exit_with
 from hack.simulation.api import Api, Object, connect
 from hack.simulation.meter import cpu_seconds
@@ -32,6 +32,7 @@ from kubeswarm_operator.build.network_policy import Peers
 from kubeswarm_operator.build.node import node
 from kubeswarm_operator.build.objects import objects
 from kubeswarm_operator.build.secrets import identity_secret, ray_secret
+from kubeswarm_operator.decide.health import pod_ready
 from kubeswarm_operator.decide.replicas import Replicas
 from kubeswarm_operator.resources import CLAIMS, DEPLOYMENTS, NODES, PODS, SECRETS, STATEFUL_SETS, SWARMS, resource_of
 
