@@ -151,12 +151,17 @@ demo-down: setup  ## Remove what the demo made
 .PHONY: bench-operator
 BENCH_IDLE ?= 60
 BENCH_COUNT ?= 100
-bench-operator: setup  ## The operator beside KubeRay on one API server with kwok's nodes; into docs/benchmarks
+OPERATOR_VENV := $(BUILD)/venv-operator
+bench-operator: setup $(BUILD)/.venv-operator-stamp  ## The operator beside KubeRay on one API server with kwok's nodes; into docs/benchmarks
 	for namespaces in 1 100; do for operator in kubeswarm kuberay-1 kuberay-10; do \
 		$(RUN)/python -m hack.bench.operator $$operator --count $(BENCH_COUNT) --namespaces $$namespaces \
 			--idle $(BENCH_IDLE) $$(if [ $$namespaces = 1 ]; then echo --neighbour; fi); done; done
 	for operator in kubeswarm kuberay-1; do \
 		$(RUN)/python -m hack.bench.operator $$operator --count $(BENCH_COUNT) --idle $(BENCH_IDLE) --chart; done
+# as in the operator's image: kopf imports the kubernetes package where there is one, for 30 MB
+$(BUILD)/.venv-operator-stamp: uv.lock $(wildcard pyproject.toml */pyproject.toml) | $(filter $(BUILD)/%,$(UV))
+	UV_PROJECT_ENVIRONMENT=$(OPERATOR_VENV) $(UV) sync --frozen --no-dev --compile-bytecode --package kubeswarm-operator
+	touch $@
 
 .PHONY: bench-chain
 bench-chain: setup  ## Gas beside other ways of recording, dollars on a rollup, records a second; into docs/benchmarks

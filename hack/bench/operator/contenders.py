@@ -1,6 +1,5 @@
 """The two operators: how each is started, what it is asked for, and when it says that this is there."""
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from hack.simulation.api import Object
 from hack.simulation.plane import OPERATOR, Plane, account, module_folder, operator_account
 
 IMAGE = "bench:none"
+#: With the packages that the operator's image holds; `make bench-operator` makes it.
+ENVIRONMENT = Path(__file__).parents[3] / "build" / "venv-operator"
 PORT = 29093
 #: Every object of either: a head pod and so many others.
 WORKERS = 3
@@ -60,7 +61,7 @@ def kubeswarm(workers: int = 4) -> Contender:
             "POD_NAMESPACE": COUNTED,
             "POD_NAME": "operator",
         }
-        return [sys.executable, "-m", "kubeswarm_operator"], environment
+        return [ENVIRONMENT / "bin" / "python", "-m", "kubeswarm_operator"], environment
 
     return Contender(
         name="KubeSwarm",

@@ -1,10 +1,14 @@
-"""What becomes of a process whose Ray ends."""
+"""What becomes of a process whose Ray ends, and of what Ray started when it is ended."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
+
+from kubeswarm_workers.rollout.cluster import RayProcesses
 
 #: Starts what ends soon in Ray's place, and goes on when the thread has ended that waits for it.
 PROGRAM = """
@@ -38,3 +42,44 @@ def test_a_process_ends_with_its_ray_unless_it_ends_that_itself(
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, done.stderr
     assert said in done.stdout + done.stderr
+
+
+#: Is connected to a Ray of its own, which is killed.
+CONNECTED = """
+import sys, time
+from pathlib import Path
+from kubeswarm_workers import logs
+from kubeswarm_workers.rollout import cluster
+from tests.unit.workers.trainers import fresh_place
+
+logs.configure()
+place = fresh_place(Path(sys.argv[1]))
+cluster.use_token(place)
+processes = cluster.start(place, head=None, engines=0)
+cluster.connect(processes, lambda: False)
+processes.process.kill()
+time.sleep(600)
+"""
+
+
+@pytest.mark.engine
+def test_who_is_connected_ends_with_its_ray(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CONNECTED, tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "Ray has ended, and this process with it" in done.stdout
+
+
+def test_nothing_that_ray_started_is_left_when_it_has_been_stopped(tmp_path: Path) -> None:
+    """An engine in a session of its own that can't hear of Ray's end."""
+    folder, ready = tmp_path / "ray", tmp_path / "ready"
+    folder.mkdir()
+    os.mkfifo(ready)
+    starts_an_engine = f"setsid sh -c 'echo $$ > {ready}; exec sleep 600' & wait"
+    processes = RayProcesses(["sh", "-c", starts_an_engine], dict(os.environ), [], folder, folder, "nowhere")
+    try:
+        engine = psutil.Process(int(ready.read_text()))
+        engine.suspend()
+    finally:
+        processes.stop()
+    assert not engine.is_running() or engine.status() == psutil.STATUS_ZOMBIE

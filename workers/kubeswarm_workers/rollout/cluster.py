@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from kubeswarm_api import names
 from kubeswarm_workers.durable import replace_file
 from kubeswarm_workers.metrics import DIRECTORY_ENV
@@ -27,6 +29,8 @@ from kubeswarm_workers.stopping import Stopped
 STORE_BYTES = 256 * 1024 * 1024
 #: Ray's client server can't be left out. It asks for the token like the rest, and nothing connects to it.
 CLIENT_PORT = 6386
+#: What Ray's workers may take to end once Ray has.
+WORKER_SECONDS = 5.0
 #: Where Ray listens in every container.
 PINNED_PORTS = (
     names.RAY_NODE_MANAGER_PORT,
@@ -106,14 +110,21 @@ class RayProcesses:
         threading.Thread(target=wait, name="ray", daemon=True).start()
 
     def stop(self, seconds: float = 10.0) -> None:
-        """Ends Ray and everything that it started, and removes its files."""
+        """Ends Ray and everything that it started, by force what takes longer, and removes its files."""
         self._wanted = False
         if self.process.poll() is None:
+            # Its workers end by themselves when they notice that Ray has, unless they are busy.
+            started = psutil.Process(self.process.pid).children(recursive=True)
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(seconds)
             self.process.kill()
             self.process.wait()
+            _, left = psutil.wait_procs(started, WORKER_SECONDS)
+            for process in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(left, WORKER_SECONDS)
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
