@@ -1,11 +1,13 @@
 """An account, and what may be signed with its key."""
 
+from __future__ import annotations
+
+import secrets
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rlp
-from eth_account import Account as EthAccount
-from eth_account.messages import SignableMessage
+from eth_keys.constants import SECPK1_N
 from eth_utils.crypto import keccak
 
 from kubeswarm_api.encoding import from_hex, to_hex
@@ -14,6 +16,9 @@ from kubeswarm_api.records import Address, Digest
 from kubeswarm_contracts.signer import LocalSigner, RemoteSigner, Signer
 from kubeswarm_contracts.signing import Domain, KeyProof, batch_message, registration_message, rotation_message
 
+if TYPE_CHECKING:
+    from eth_account.messages import SignableMessage
+
 #: The one type of transaction that is sent (EIP-1559), and its first fields in order; data and access list follow.
 TRANSACTION_TYPE = 2
 _FIELDS = ("chainId", "nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas")
@@ -21,8 +26,8 @@ _FIELDS = ("chainId", "nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas")
 
 def new_key() -> tuple[str, Address]:
     """A fresh key from the system's random source: (0x-prefixed private key, its address)."""
-    made = EthAccount.create()
-    return to_hex(bytes(made.key)), made.address.lower()
+    key = to_hex((1 + secrets.randbelow(SECPK1_N - 1)).to_bytes(32))
+    return key, LocalSigner(key).address
 
 
 class Account:
@@ -34,7 +39,7 @@ class Account:
         self.address: Address = self._signer.address
 
     @classmethod
-    def remote(cls, url: str, address: Address) -> "Account":
+    def remote(cls, url: str, address: Address) -> Account:
         """The account at `address`, of which the signer at `url` holds the key. Raises InvalidConfig."""
         account = cls.__new__(cls)
         account._signer = RemoteSigner(url, address)
@@ -42,7 +47,7 @@ class Account:
         return account
 
     @classmethod
-    def from_file(cls, path: Path) -> "Account":
+    def from_file(cls, path: Path) -> Account:
         """The account of a mounted Secret's file. Raises InvalidConfig."""
         try:
             return cls(path.read_text())

@@ -1,17 +1,24 @@
-"""The one place that talks to a chain's JSON-RPC endpoint, and that turns its failures into this package's errors."""
+"""The one place that talks to a chain's JSON-RPC endpoint, and that turns its failures into this package's errors.
+
+web3 is imported by who has an endpoint: an operator without a chain is spared its memory, a command its time.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import requests
 from eth_abi.exceptions import DecodingError
-from web3 import HTTPProvider
-from web3.types import RPCEndpoint
 
 from kubeswarm_contracts.errors import ChainRejected, ChainUnreachable
 from kubeswarm_contracts.reverts import rejection
+
+if TYPE_CHECKING:
+    from web3 import HTTPProvider
+    from web3.types import RPCEndpoint
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 10.0
@@ -65,7 +72,7 @@ class Rpc:
         """
 
         def question(provider: HTTPProvider) -> Any:
-            return provider.make_request(RPCEndpoint(method), list(params))
+            return provider.make_request(cast("RPCEndpoint", method), list(params))
 
         return _again(lambda: self._result(self._ask(question)))
 
@@ -86,7 +93,7 @@ class Rpc:
         """The results of many requests, in order, BATCH_CALLS at a time. Raises as `request` for the first failure."""
         results: list[Any] = []
         for start in range(0, len(calls), BATCH_CALLS):
-            chunk = [(RPCEndpoint(method), params) for method, params in calls[start : start + BATCH_CALLS]]
+            chunk = [(cast("RPCEndpoint", method), params) for method, params in calls[start : start + BATCH_CALLS]]
             results += _again(partial(self._chunk, chunk))
         return results
 
@@ -97,6 +104,8 @@ class Rpc:
         return [self._result(response) for response in responses]
 
     def _connect(self) -> HTTPProvider:
+        from web3 import HTTPProvider
+
         return HTTPProvider(
             self._url, request_kwargs={"timeout": (CONNECT_SECONDS, READ_SECONDS)}, exception_retry_configuration=None
         )

@@ -1,9 +1,12 @@
-"""The EIP-712 messages that a Node's key signs, and who signed them."""
+"""The EIP-712 messages that a Node's key signs, and who signed them.
 
-from typing import Any
+Importing eth_account takes half a second, most of it for BLS keys: who neither signs nor checks is spared that.
+"""
 
-from eth_account import Account as EthAccount
-from eth_account.messages import SignableMessage, encode_typed_data
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from eth_keys.exceptions import BadSignature
 from eth_utils.crypto import keccak
 from eth_utils.exceptions import ValidationError
@@ -13,6 +16,9 @@ from kubeswarm_api.base import Model
 from kubeswarm_api.encoding import from_hex, to_hex
 from kubeswarm_api.records import Address, Digest
 from kubeswarm_contracts.deployments import Deployment
+
+if TYPE_CHECKING:
+    from eth_account.messages import SignableMessage
 
 SIGNATURE_BYTES = 65
 
@@ -84,6 +90,8 @@ def recover_batch_signer(
     domain: Domain, swarm_id: Digest, node_id: Address, round: int, digest: bytes, signature: bytes
 ) -> Address | None:
     """The address whose key signed the batch; None for bytes that are no signature at all."""
+    from eth_account import Account as EthAccount
+
     if len(signature) != SIGNATURE_BYTES or len(digest) != 32:
         return None
     message = batch_message(domain, swarm_id, node_id, round, digest)
@@ -94,6 +102,8 @@ def recover_batch_signer(
 
 
 def _message(domain: Domain, kind: tuple[str, tuple[tuple[str, str], ...]], values: dict[str, Any]) -> SignableMessage:
+    from eth_account.messages import encode_typed_data
+
     name, fields = kind
     return encode_typed_data(
         {"name": "KubeSwarm", "version": "1", "chainId": domain.chain_id, "verifyingContract": domain.registry},

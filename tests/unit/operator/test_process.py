@@ -5,7 +5,7 @@ import sys
 
 #: Begins with few open files allowed, and tells what is allowed when the configuration is read.
 PROGRAM = """
-import gc, resource
+import gc, resource, sys
 from kubeswarm_api.errors import InvalidConfig
 from kubeswarm_operator import __main__ as program
 
@@ -15,6 +15,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
 def load():
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard), "open files"
     assert gc.get_threshold()[0] == 50_000 and gc.get_freeze_count() > 50_000, "garbage"
+    assert not {"web3", "eth_account"} & set(sys.modules), "a third of a start"
     raise InvalidConfig("config: nothing here")
 
 program.load = load
