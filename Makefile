@@ -158,7 +158,7 @@ bench-operator: setup $(BUILD)/.venv-operator-stamp  ## The operator beside Kube
 			--idle $(BENCH_IDLE) $$(if [ $$namespaces = 1 ]; then echo --neighbour; fi); done; done
 	for operator in kubeswarm kuberay-1; do \
 		$(RUN)/python -m hack.bench.operator $$operator --count $(BENCH_COUNT) --idle $(BENCH_IDLE) --chart; done
-# as in the operator's image: kopf imports the kubernetes package where there is one, for 30 MB
+# as in the operator's image: kopf imports the kubernetes package where there is one, for 16 MB
 $(BUILD)/.venv-operator-stamp: uv.lock $(wildcard pyproject.toml */pyproject.toml) | $(filter $(BUILD)/%,$(UV))
 	UV_PROJECT_ENVIRONMENT=$(OPERATOR_VENV) $(UV) sync --frozen --no-dev --compile-bytecode --package kubeswarm-operator
 	touch $@

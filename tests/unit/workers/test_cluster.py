@@ -46,7 +46,7 @@ def test_a_process_ends_with_its_ray_unless_it_ends_that_itself(
 
 #: Is connected to a Ray of its own, which is killed.
 CONNECTED = """
-import sys, time
+import signal, sys
 from pathlib import Path
 from kubeswarm_workers import logs
 from kubeswarm_workers.rollout import cluster
@@ -58,7 +58,7 @@ cluster.use_token(place)
 processes = cluster.start(place, head=None, engines=0)
 cluster.connect(processes, lambda: False)
 processes.process.kill()
-time.sleep(600)
+signal.pause()
 """
 
 
